@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "cleave/core/time.h"
+#include "cleave/core/unique_function.h"
+#include "cleave/protocol/api.h"
+#include "cleave/protocol/result.h"
+
+struct uv_loop_s;
+
+namespace cleave {
+inline namespace v0 {
+
+struct LoopOptions {
+  // The embedder's libuv loop, which is then neither run to its end nor closed by us; null: one of
+  // our own.
+  uv_loop_s* uv = nullptr;
+  // Where the time comes from; null: the system. Must outlive the loop. With a clock of one's own,
+  // timers run in step() when it has reached them.
+  const Clock* clock = nullptr;
+};
+
+// The event loop: one thread, on which everything that belongs to it is used and destroyed.
+// Outlives all that was made with it. No signal handler, no output, and no thread before the first
+// offload().
+class CLEAVE_API Loop {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Loop>> create(const LoopOptions& options = {});
+  // Timers and posts that have not run are destroyed unrun; offloaded work is waited for.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs until stop(), or until nothing is left that could happen.
+  void run();
+  // One turn: what is ready now, without waiting. True while something is left to wait for.
+  bool step();
+  // One turn that waits until something happens. For programs that wait for one result.
+  bool step_waiting();
+  // Makes run() return after this turn.
+  void stop();
+
+  // The time at the beginning of this turn.
+  [[nodiscard]] Time now() const noexcept;
+  // True on the thread that created the loop, or that ran it last.
+  [[nodiscard]] bool on_thread() const noexcept;
+
+  // Runs `task` on the loop's thread in a later turn. The only call that is safe from other
+  // threads. Tasks run in the order in which they were posted.
+  void post(UniqueFunction<void()> task);
+
+  // Runs `task` once after `delay`; use a Timer for what may have to be called off.
+  void after(Millis delay, UniqueFunction<void()> task);
+
+  // Runs `work` on a worker thread, then `done` on the loop's thread. Both are destroyed on the
+  // loop's thread, so they may hold Buffers and tokens, which `work` must not move or destroy.
+  // `work` may block; it must not throw.
+  void offload(UniqueFunction<void()> work, UniqueFunction<void()> done);
+
+  // The same for work with a result: `done(work())`.
+  template <typename Work, typename Done>
+    requires(!std::is_void_v<std::invoke_result_t<Work&>>)
+  void offload(Work work, Done done) {
+    using Outcome = std::invoke_result_t<Work&>;
+    auto outcome = std::make_shared<std::unique_ptr<Outcome>>();
+    offload(UniqueFunction<void()>([outcome, work = std::move(work)]() mutable {
+              *outcome = std::make_unique<Outcome>(work());
+            }),
+            UniqueFunction<void()>([outcome, done = std::move(done)]() mutable {
+              done(std::move(**outcome));
+            }));
+  }
+
+  // The libuv loop behind this one, for an embedder's own handles.
+  [[nodiscard]] uv_loop_s* uv() const noexcept;
+
+ private:
+  friend struct LoopInternals;  // core/loop_internals.h
+  struct State;
+  explicit Loop(std::unique_ptr<State> state) noexcept;
+
+  std::unique_ptr<State> state_;
+};
+
+// Calls a function once after a delay, unless it is stopped, started anew or destroyed first. May
+// be destroyed from inside its own call.
+class CLEAVE_API Timer {
+ public:
+  Timer(Loop& loop, UniqueFunction<void()> task);
+  ~Timer();
+  Timer(Timer&&) noexcept;
+  Timer& operator=(Timer&&) noexcept;
+
+  void start(Millis delay);
+  void stop() noexcept;
+  [[nodiscard]] bool running() const noexcept;
+
+ private:
+  struct Node;
+  friend struct LoopInternals;
+  std::unique_ptr<Node> node_;
+};
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cleave/core/time.h"
+#include "cleave/protocol/header.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Who sent a request.
+struct Peer {
+  // "127.0.0.1:50312", "[::1]:50312", or "unix" for a local socket.
+  std::string address;
+};
+
+// What a handler sees of a request: a read-only view of its header. It lives until the reply is
+// complete, so a handler object or a callback that holds the reply token may keep a reference.
+class CLEAVE_API Request {
+ public:
+  [[nodiscard]] std::string_view cmd() const noexcept { return cmd_; }
+  // The whole header, for members that are arrays or objects.
+  [[nodiscard]] const Header& header() const noexcept { return *header_; }
+
+  // Typed getters; see Header. Arguments that the command declared have been checked before the
+  // handler sees the request, so for those an error cannot come.
+  [[nodiscard]] Result<std::string_view> string(std::string_view name) const {
+    return header_->string(name);
+  }
+  [[nodiscard]] Result<std::string_view> string_or(std::string_view name,
+                                                   std::string_view fallback) const {
+    return header_->string_or(name, fallback);
+  }
+  [[nodiscard]] Result<std::int64_t> integer(std::string_view name, std::int64_t min,
+                                             std::int64_t max) const {
+    return header_->integer(name, min, max);
+  }
+  [[nodiscard]] Result<std::int64_t> integer_or(std::string_view name, std::int64_t min,
+                                                std::int64_t max, std::int64_t fallback) const {
+    return header_->integer_or(name, min, max, fallback);
+  }
+  [[nodiscard]] Result<bool> boolean_or(std::string_view name, bool fallback) const {
+    return header_->boolean_or(name, fallback);
+  }
+  [[nodiscard]] Result<std::vector<std::string>> strings(std::string_view name) const {
+    return header_->strings(name);
+  }
+  [[nodiscard]] bool has(std::string_view name) const noexcept {
+    return header_->find(name).has_value();
+  }
+
+  // True if the request has an `id`: its reply may then consist of many frames, of any total size.
+  [[nodiscard]] bool has_id() const noexcept { return header_->frame().id.has_value(); }
+  // Bytes of body, where they are known: not for a message of several frames.
+  [[nodiscard]] std::optional<std::uint64_t> body_size() const noexcept { return body_size_; }
+  // When the request's `timeout_ms` ends; empty without one.
+  [[nodiscard]] std::optional<Time> deadline() const noexcept { return deadline_; }
+  [[nodiscard]] const Peer& peer() const noexcept { return *peer_; }
+
+ private:
+  friend class Exchange;
+  Request() = default;
+
+  Ref<const Header> header_;
+  std::string_view cmd_;
+  std::optional<std::uint64_t> body_size_;
+  std::optional<Time> deadline_;
+  const Peer* peer_ = nullptr;
+};
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cleave/core/endpoint.h"
+#include "cleave/core/limits.h"
+#include "cleave/core/loop.h"
+#include "cleave/core/observer.h"
+#include "cleave/core/router.h"
+#include "cleave/core/stream.h"
+#include "cleave/core/unique_function.h"
+#include "cleave/protocol/api.h"
+#include "cleave/protocol/result.h"
+
+namespace cleave {
+inline namespace v0 {
+
+struct ServerOptions {
+  Limits limits = {};
+  // Sees everything; must outlive the server. Null: nobody looks.
+  Observer* observer = nullptr;
+  // Connections that the kernel completes before they are accepted.
+  int backlog = 511;
+};
+
+// Accepts connections and runs handlers for their requests.
+//
+//     auto loop = Loop::create().value();
+//     Router router;
+//     router.add("greet", {.summary = "says hello"}, collected(...));
+//     Server server(*loop, router);
+//     auto url = server.listen("tcp://127.0.0.1:8080");
+//     if (url) loop->run();
+//
+// `loop` and `router` must outlive it. Destroying it closes everything at once, and is allowed from
+// inside a handler.
+class CLEAVE_API Server {
+ public:
+  Server(Loop& loop, const Router& router, ServerOptions options = {});
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Listens from now on. Returns the URL with the port that was bound (0 picks one).
+  [[nodiscard]] Result<std::string> listen(std::string_view url);
+  // Serves a stream that came from elsewhere: an inherited socket, a test.
+  void serve(std::unique_ptr<Stream> stream);
+
+  // Stops in order: closes the listeners, refuses new requests with `unavailable`, lets the running
+  // ones finish, then closes each connection. After `limits.drain_timeout_ms` what still runs is
+  // cancelled (reason draining), and after `cancel_grace_ms` more the rest is closed. `done(clean)`
+  // comes when nothing is left; clean is false if anything had to be cancelled.
+  void drain(UniqueFunction<void(bool clean)> done);
+
+  [[nodiscard]] std::size_t connections() const noexcept;
+  [[nodiscard]] const Limits& limits() const noexcept;
+  // In effect for what begins after it; connections keep none of the old ones.
+  void set_limits(const Limits& limits);
+
+ private:
+  Ref<class ServerCore> core_;
+};
+
+}  // namespace v0
+}  // namespace cleave
