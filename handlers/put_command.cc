@@ -41,6 +41,8 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
   }
 
   void on_body(Chunk chunk) override {
+    // Until an early answer is on its way, the body goes on.
+    if (!token_) return;
     waiting_bytes_ += chunk.size();
     waiting_.push_back(std::move(chunk).keep());
     advance();
@@ -60,7 +62,7 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
 
  private:
   void advance() {
-    if (job_) return;
+    if (job_ || !token_) return;
     if (ended_ || waiting_bytes_ >= kJobBytes) return start_job();
     if (!waiting_.empty() && !gather_.running()) gather_.start(kGather);
   }
