@@ -312,7 +312,7 @@ void Run::abandon() {
 }
 
 void Run::on_exit(ProcessExit exit) {
-  const std::shared_ptr<Run> self = shared_from_this();
+  const std::shared_ptr<Run> self = shared_from_this();  // nobody else may own it at the end
   exit_ = exit;
   duration_ = programs_.loop.now() - started_;
   limit_.stop();
