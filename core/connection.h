@@ -35,6 +35,7 @@ class Connection final : public LinkOwner {
   void start() { link_.start(); }
   // Ends it at once.
   void close(Observer::CloseReason reason, std::string_view detail, bool reset);
+  void limits_changed();
   // The server drains: close as soon as nothing runs here.
   void drain();
   void cancel_all(CancelReason reason);
@@ -73,9 +74,11 @@ class Connection final : public LinkOwner {
   void on_end();
   Ref<Exchange> add(const Ref<const Header>& header, std::string_view cmd);
   [[nodiscard]] Exchange* find(std::uint64_t id) const noexcept;
+  void forget(Exchange& exchange);
   void pump();
   void keep_alive();
   void finish_if_done();
+  void close_lingering();
   void fail_protocol(const Error& error);
   void drop_incomplete();
   void set_state(State state);

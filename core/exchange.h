@@ -54,6 +54,8 @@ class Exchange final : public RefCounted<Exchange> {
   // The connection has ended: the handler is told and let go. A one-way request that was wholly
   // received goes on, as nobody waits for it anyway.
   void lose();
+  // The server ends, and with it a one-way request that outlived its connection.
+  void let_go();
   // Appends the next part of the reply.
   [[nodiscard]] Outgoing::Step advance(Link& link);
   // Everything of the reply is queued.
@@ -68,6 +70,8 @@ class Exchange final : public RefCounted<Exchange> {
   [[nodiscard]] bool refused() const noexcept { return refused_; }
   // Waits in its connection's list of replies that have something to send.
   bool ready = false;
+  // Counts as in flight.
+  bool counted = true;
 
  private:
   void call_handler(UniqueFunction<void()> call);
@@ -92,6 +96,8 @@ class Exchange final : public RefCounted<Exchange> {
   bool one_way_ = false;
   bool body_ended_ = false;
   bool refused_ = false;
+  bool lost_ = false;     // nobody is there to be answered
+  bool in_call_ = false;  // the handler is being called
 };
 
 }  // namespace v0

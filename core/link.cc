@@ -27,7 +27,7 @@ constexpr std::size_t kFileSlice = 256 * 1024;
 class Link::Cork {
  public:
   explicit Cork(Link& link) : guard_(&link.owner_), link_(link) {
-    OutputBatch& batch = loop_shared(link.loop_).batch;
+    OutputBatch& batch = link.shared_.batch;
     if (batch.in_use) return;
     batch.in_use = true;
     link.batch_ = &batch;
@@ -49,6 +49,7 @@ class Link::Cork {
 
 Link::Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options)
     : loop_(loop),
+      shared_(LoopInternals::get<LoopShared>(loop)),
       stream_(std::move(stream)),
       owner_(owner),
       options_(options),
@@ -72,7 +73,7 @@ Buffer Link::keep(std::string_view bytes) {
     window_ = make_ref<Window>(options_.window_bytes, [this] { touch(); });
   }
   if (bytes.size() <= BlockPool::kCopyBytes) {
-    Ref<Block> block = loop_shared(loop_).blocks.copy_of(bytes);
+    Ref<Block> block = shared_.blocks.copy_of(bytes);
     block->charge(window_);
     const std::string_view copy(block->data(), bytes.size());
     return Buffer(std::move(block), copy);
@@ -110,7 +111,7 @@ bool Link::may_read() { return !input_ended_ && held_.empty() && may_decode(); }
 void Link::read_some() {
   std::size_t budget = kReadBudget;
   while (budget > 0 && may_read()) {
-    Ref<Block> slab = loop_shared(loop_).blocks.slab();
+    Ref<Block> slab = shared_.blocks.slab();
     const Stream::Moved moved = stream_->read({slab->data(), slab->capacity()});
     if (moved.outcome == Stream::Outcome::would_block) break;
     if (moved.outcome == Stream::Outcome::end) {
@@ -126,7 +127,7 @@ void Link::read_some() {
     reading_ = {};
     if (closed()) return;
     if (!input.empty()) {
-      if (input.size() <= BlockPool::kCopyBytes) slab = loop_shared(loop_).blocks.copy_of(input);
+      if (input.size() <= BlockPool::kCopyBytes) slab = shared_.blocks.copy_of(input);
       held_ = Buffer(slab, {input.size() <= BlockPool::kCopyBytes ? slab->data() : input.data(),
                             input.size()});
     }

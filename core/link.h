@@ -139,6 +139,7 @@ class Link final : private Stream::Events {
   void update_interest();
 
   Loop& loop_;
+  LoopShared& shared_;
   std::unique_ptr<Stream> stream_;
   LinkOwner& owner_;
   LinkOptions options_;

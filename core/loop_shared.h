@@ -34,13 +34,13 @@ struct OutputBatch {
   }
 };
 
+// Made by LoopInternals::get(), so there is one for each loop.
 struct LoopShared {
+  explicit LoopShared(Loop&) {}
+
   BlockPool blocks;
   OutputBatch batch;
 };
-
-// The loop's own; lives as long as the loop.
-[[nodiscard]] LoopShared& loop_shared(Loop& loop);
 
 }  // namespace v0
 }  // namespace cleave

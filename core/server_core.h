@@ -21,7 +21,7 @@ class Exchange;
 
 // Owns the listeners and the connections. Counted, as connections that are being called outlive a
 // Server that is destroyed in that call.
-class ServerCore final : public RefCounted<ServerCore> {
+class ServerCore final : public RefCounted<ServerCore>, private Listener::Events {
  public:
   ServerCore(Loop& loop, const Router& router, ServerOptions options);
   ~ServerCore();
@@ -55,6 +55,8 @@ class ServerCore final : public RefCounted<ServerCore> {
   Scratch scratch;
 
  private:
+  void on_accept(std::unique_ptr<Stream> stream) override;
+  void on_accept_error(const Error& error) override;
   void sweep();
   void drain_deadline();
   void drained_if_empty();

@@ -59,6 +59,7 @@ class TcpConnector {
   Fd socket_;
   std::unique_ptr<Watcher> watcher_;
   Timer timer_;
+  Result<std::unique_ptr<Stream>> later_;  // the result, where it is known at once
 };
 
 }  // namespace v0

@@ -10,10 +10,10 @@ import subprocess
 import tempfile
 import unittest
 
-from running_daemon import BIN_DIR, Daemon, eventually
+from process_facts import eventually, is_gone, memory
 from scripted_server import ScriptedServer
+from support import CLEAVE, Daemon
 
-CLEAVE = BIN_DIR / "cleave"
 MIB = 1024 * 1024
 
 
@@ -65,13 +65,7 @@ class ClientTest(unittest.TestCase):
 class AgainstTheDaemon(ClientTest):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon("--exec", "shell")
-
-    @classmethod
-    def tearDownClass(cls):
-        status = cls.daemon.stop()
-        if status != 0:
-            raise AssertionError(f"the daemon ended with {status}")
+        cls.daemon = cls.enterClassContext(Daemon("--exec", "shell"))
 
     def setUp(self):
         super().setUp()
@@ -262,16 +256,11 @@ class Exec(AgainstTheDaemon):
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.assertEqual(process.stdout.read(1), b"\0")
         # Nobody reads on: far less than all of it may be on its way.
-        eventually(lambda: self.memory_of(process) > 40 * MIB, 1)
-        self.assertLess(self.memory_of(process), 40 * MIB)
+        eventually(lambda: memory(process.pid, "VmRSS") > 40 * MIB, 1)
+        self.assertLess(memory(process.pid, "VmRSS"), 40 * MIB)
         self.assertIsNone(process.poll())
         self.assertEqual(len(process.stdout.read()), 64 * MIB - 1)
         self.assertEqual(process.wait(timeout=20), 0)
-
-    @staticmethod
-    def memory_of(process):
-        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
     def test_a_reader_that_has_gone_ends_it(self):
         process = self.start("exec", "yes", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -291,20 +280,16 @@ class Exec(AgainstTheDaemon):
                              stderr=subprocess.PIPE)
         return process, int(process.stdout.readline())
 
-    @staticmethod
-    def is_gone(pid):
-        return not pathlib.Path(f"/proc/{pid}").exists()
-
     def test_killing_the_client_kills_the_child_within_three_seconds(self):
         process, child = self.sleeping_child()
         process.kill()
-        self.assertTrue(eventually(lambda: self.is_gone(child), 3))
+        self.assertTrue(eventually(lambda: is_gone(child), 3))
 
     def test_ctrl_c_ends_the_child_and_is_130(self):
         process, child = self.sleeping_child()
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=10), 130)
-        self.assertTrue(eventually(lambda: self.is_gone(child), 3))
+        self.assertTrue(eventually(lambda: is_gone(child), 3))
 
 
 class Prompt(AgainstTheDaemon):
