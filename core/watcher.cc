@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/watcher.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <uv.h>
 
 #include <string>
@@ -22,6 +24,15 @@ Watcher::Events from_uv(int events) noexcept {
           .writable = (events & UV_WRITABLE) != 0,
           .hangup = (events & UV_DISCONNECT) != 0,
           .priority = (events & UV_PRIORITIZED) != 0};
+}
+
+// Where priority is watched, libuv 1.44 passes an error that comes alone (the write end of a pipe
+// without readers) off as priority, over and over.
+bool hidden_error(const uv_poll_t& handle, int events) noexcept {
+  if ((events & UV_PRIORITIZED) == 0) return false;
+  pollfd asked{.fd = -1, .events = POLLPRI, .revents = 0};
+  uv_fileno(reinterpret_cast<const uv_handle_t*>(&handle), &asked.fd);
+  return ::poll(&asked, 1, 0) == 1 && (asked.revents & POLLPRI) == 0;
 }
 
 // A callback that may destroy its owner: it is destroyed with the owner, but not under its own
@@ -79,10 +90,12 @@ struct Watcher::Box : UvBox<uv_poll_t> {
 };
 
 Result<Watcher> Watcher::create(Loop& loop, int fd, UniqueFunction<void(Events)> callback) {
+  const int flags = ::fcntl(fd, F_GETFL);
   auto box = open(
       std::make_unique<Box>(std::move(callback)),
       [&](Box& raw) { return uv_poll_init(loop.uv(), &raw, fd); },
       "descriptor " + std::to_string(fd) + " cannot be watched");
+  if (flags >= 0 && (flags & O_NONBLOCK) == 0) ::fcntl(fd, F_SETFL, flags);
   if (!box) return fail(std::move(box.error()));
   return Watcher(*box);
 }
@@ -97,9 +110,11 @@ void Watcher::watch(Events events) {
   uv_poll_start(box_, wanted, [](uv_poll_t* raw, int status, int ready) noexcept {
     auto* box = static_cast<Box*>(raw);
     if (box->data == nullptr) return;
-    // libuv stops by itself after an error, for good; the status is none of the descriptor's.
-    if (status < 0) box->watched = 0;
-    box->callback.call(status < 0 ? Events{.error = true} : from_uv(ready));
+    // The status of an error is none of the descriptor's own. libuv has stopped watching by then.
+    if (status >= 0 && !hidden_error(*raw, ready)) return box->callback.call(from_uv(ready));
+    uv_poll_stop(raw);
+    box->watched = 0;
+    box->callback.call(Events{.error = true});
   });
 }
 
