@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cleave/bin/client/system_error.h"
-#include "cleave/bin/client/xxh3.h"
+#include "cleave/handlers/digest.h"
 
 namespace cleave::cli {
 namespace {
@@ -71,7 +71,7 @@ struct Writer::State : std::enable_shared_from_this<State> {
   bool busy = false;
   std::optional<Error> error;
   std::uint64_t written = 0;
-  Xxh3 hash;  // the worker's while one is busy
+  Digest hash = Digest::create(DigestKind::xxh3).value();  // the worker's while one is busy
 };
 
 Writer::Writer(Loop& loop, SharedFd fd, std::string name, UniqueFunction<void()> failed)
