@@ -17,7 +17,8 @@ inline namespace v0 {
 
 struct LoopOptions {
   // The embedder's libuv loop, which is then neither run to its end nor closed by us; null: one of
-  // our own.
+  // our own. It has to be turned once more after ~Loop before it is closed, as libuv gives memory
+  // back in a turn only. Turned by uv_run(3) it does not wait for posts: libuv sees none coming.
   uv_loop_s* uv = nullptr;
   // Where the time comes from; null: the system. Must outlive the loop. With a clock of one's own,
   // timers run in step() when it has reached them.
@@ -27,6 +28,10 @@ struct LoopOptions {
 // The event loop: one thread, on which everything that belongs to it is used and destroyed.
 // Outlives all that was made with it. No signal handler, no output, and no thread before the first
 // offload().
+//
+// While run() or a step() runs, SIGPIPE is blocked for its thread: a peer that has gone is an error
+// of a write, as it should be, and no signal. A program that turns its own libuv loop itself has to
+// ignore SIGPIPE. An exception that leaves a task ends the process.
 class CLEAVE_API Loop {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Loop>> create(const LoopOptions& options = {});
@@ -44,7 +49,7 @@ class CLEAVE_API Loop {
   // Makes run() return after this turn.
   void stop();
 
-  // The time at the beginning of this turn.
+  // The time at the beginning of this turn; between turns (and on an embedder's loop) the time now.
   [[nodiscard]] Time now() const noexcept;
   // True on the thread that created the loop, or that ran it last.
   [[nodiscard]] bool on_thread() const noexcept;
@@ -63,16 +68,14 @@ class CLEAVE_API Loop {
 
   // The same for work with a result: `done(work())`.
   template <typename Work, typename Done>
-    requires(!std::is_void_v<std::invoke_result_t<Work&>>)
-  void offload(Work work, Done done) {
+  requires(!std::is_void_v<std::invoke_result_t<Work&>>) void offload(Work work, Done done) {
     using Outcome = std::invoke_result_t<Work&>;
     auto outcome = std::make_shared<std::unique_ptr<Outcome>>();
     offload(UniqueFunction<void()>([outcome, work = std::move(work)]() mutable {
               *outcome = std::make_unique<Outcome>(work());
             }),
-            UniqueFunction<void()>([outcome, done = std::move(done)]() mutable {
-              done(std::move(**outcome));
-            }));
+            UniqueFunction<void()>(
+                [outcome, done = std::move(done)]() mutable { done(std::move(**outcome)); }));
   }
 
   // The libuv loop behind this one, for an embedder's own handles.
@@ -95,6 +98,8 @@ class CLEAVE_API Timer {
   Timer(Timer&&) noexcept;
   Timer& operator=(Timer&&) noexcept;
 
+  // Started anew, it forgets its earlier start. With a delay of 0 it runs in a later turn, also
+  // when it is started from its own call. Running, it keeps run() from ending.
   void start(Millis delay);
   void stop() noexcept;
   [[nodiscard]] bool running() const noexcept;

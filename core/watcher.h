@@ -13,8 +13,8 @@ inline namespace v0 {
 
 // Watches a file descriptor (a socket, a pipe, a pidfd, a terminal; not a regular file) and calls
 // back while it is ready, level-triggered: as long as it stays so, once a turn. The descriptor
-// stays its owner's, who destroys the watcher before closing it. May be destroyed from inside its
-// own call.
+// stays its owner's, who destroys the watcher before closing it, and keeps its flags (libuv would
+// make it non-blocking). May be destroyed from inside its own call.
 class CLEAVE_API Watcher {
  public:
   struct Events {

@@ -65,9 +65,9 @@ class Output final : public Source {
   void feed() {
     while (stdin_ && !input_.empty()) {
       const PipeWriter::Written written = stdin_->write(input_.front().bytes());
-      if (written.outcome == PipeWriter::Outcome::would_block) return;
       if (written.outcome == PipeWriter::Outcome::gone) return input_.clear(), stdin_.reset();
       input_.front().drop_front(written.bytes);
+      if (written.outcome == PipeWriter::Outcome::would_block) return;
       if (input_.front().empty()) input_.pop_front();
     }
     if (input_ended_) stdin_.reset();
