@@ -94,6 +94,16 @@ TEST_CASE("strings and names are decoded: escapes, pairs of surrogates, U+0000 i
   CHECK(header->string("z") == "a\0b"s);
 }
 
+TEST_CASE("a member has a name, the elements of an array and the object itself have none") {
+  const auto header = parsed(R"({"a":[1,{"b":2},[3]],"c":4})");
+  std::string names;
+  for (const Value value : header->root()) names += std::string(value.name()) + ',';
+  const Value elements = *header->find("a");
+  for (const Value element : elements) names += std::string(element.name()) + ',';
+  CHECK(names == "a,c,,,,");
+  CHECK(header->root().name() == "");
+}
+
 TEST_CASE("a value says its kind in words") {
   const auto header = parsed(R"({"a":null,"b":true,"c":1,"d":"","e":[],"f":{}})");
   std::string kinds;
