@@ -36,13 +36,16 @@ struct Limits {
 };
 
 // A limit's name, where it is kept, the range it may be set to, and why it has its default.
-struct LimitInfo {
+// Handlers that have limits of their own describe them in the same way.
+template <typename Options>
+struct LimitOf {
   std::string_view name;
-  std::uint64_t Limits::*field;
+  std::uint64_t Options::*field;
   std::uint64_t min;
   std::uint64_t max;
   std::string_view reason;
 };
+using LimitInfo = LimitOf<Limits>;
 // All of them, in the order of the struct. Static storage.
 [[nodiscard]] CLEAVE_API std::span<const LimitInfo> limit_table() noexcept;
 

@@ -44,7 +44,7 @@ struct CommandSpec {
   std::vector<Argument> arguments = {};
   // The longest body: 1 MiB for collected shapes, which hold it, unlimited for streaming ones.
   std::optional<std::uint64_t> body_bytes = {};
-  // False: a body is dropped, and the handler's on_end comes first.
+  // False: a body is dropped instead of refused.
   bool takes_body = true;
   // May be offered on datagram listeners: small, harmless, without effect.
   bool datagram = false;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cleave/protocol/api.h"
 
@@ -28,8 +29,8 @@ class CLEAVE_API Members {
   Members& set(std::string_view name, std::same_as<bool> auto value) & {
     return set_raw(name, value ? "true" : "false");
   }
-  Members& set(std::string_view name, std::integral auto value) & requires(
-      !std::same_as<decltype(value), bool>) {
+  Members& set(std::string_view name, std::integral auto value) &
+      requires(!std::same_as<decltype(value), bool>) {
     return set_raw(name, std::to_string(value));
   }
   Members& set(std::string_view name, std::span<const std::string> texts) &;

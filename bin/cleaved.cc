@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// The daemon: reads its configuration, puts the parts together, and serves until it is told to
+// stop. See bin/README.md for options, keys, signals and exit statuses.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cleave/bin/commands.h"
+#include "cleave/bin/config.h"
+#include "cleave/bin/log.h"
+#include "cleave/bin/log_observer.h"
+#include "cleave/bin/process_setup.h"
+#include "cleave/core/loop.h"
+#include "cleave/core/router.h"
+#include "cleave/core/server.h"
+#include "cleave/core/watcher.h"
+
+using namespace cleave;
+
+namespace {
+
+constexpr int kClean = 0;
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+int give_up(const Error& error, int status) {
+  std::fprintf(stderr, "cleaved: %s\n", error.message.c_str());
+  return status;
+}
+
+// The limits of a configuration as far as the system has descriptors for them.
+Limits feasible(Limits limits, Log& log) {
+  const std::uint64_t room = make_room_for(limits.max_connections);
+  if (room < limits.max_connections) {
+    log.write(LogLevel::warning, "max_connections_lowered",
+              {{"wanted", limits.max_connections},
+               {"used", room},
+               {"message", "the system allows no more open descriptors (ulimit -n)"}});
+    limits.max_connections = room;
+  }
+  return limits;
+}
+
+// What the signals do: SIGTERM and SIGINT stop, SIGHUP reloads.
+class Control {
+ public:
+  Control(Loop& loop, Server& server, Log& log, const CommandLine& command_line, Config config)
+      : loop_(loop),
+        server_(server),
+        log_(log),
+        command_line_(command_line),
+        config_(std::move(config)) {}
+
+  Result<void> watch_signals() {
+    for (const auto& [signal, action] : {std::pair{SIGTERM, &Control::stop},
+                                         {SIGINT, &Control::stop},
+                                         {SIGHUP, &Control::reload}}) {
+      Result<SignalWatcher> watcher =
+          SignalWatcher::create(loop_, signal, [this, action = action] { (this->*action)(); });
+      if (!watcher) return fail(watcher.error());
+      watchers_.push_back(*std::move(watcher));
+    }
+    return {};
+  }
+
+  // Until a drain has ended well, leaving the loop is a failure.
+  [[nodiscard]] int status() const noexcept { return status_; }
+
+ private:
+  // In order at the first signal, at once at the second.
+  void stop() {
+    if (std::exchange(stopping_, true)) {
+      log_.write(LogLevel::warning, "stopping_at_once");
+      return loop_.stop();
+    }
+    log_.write(LogLevel::info, "draining", {{"connections", server_.connections()}});
+    server_.drain([this](bool clean) {
+      status_ = clean ? kClean : kFailed;
+      log_.write(clean ? LogLevel::info : LogLevel::warning, "stopped",
+                 {{"message", clean ? "all requests were finished"
+                                    : "some requests had to be cancelled at the deadline"}});
+      loop_.stop();
+    });
+  }
+
+  // All or nothing: a configuration with a mistake changes nothing.
+  void reload() {
+    if (command_line_.config.empty()) {
+      log_.write(LogLevel::warning, "reload_refused",
+                 {{"message", "there is no file to read: cleaved runs without --config"}});
+      return;
+    }
+    Result<Config> wanted = load_config(command_line_);
+    if (!wanted) {
+      log_.write(LogLevel::error, "reload_refused", {{"message", wanted.error().message}});
+      return;
+    }
+    server_.set_limits(feasible(wanted->limits, log_));
+    log_.set_level(wanted->log_level);
+    log_.write(LogLevel::info, "reloaded", {{"file", command_line_.config}});
+    for (const std::string_view key : restart_keys(config_, *wanted)) {
+      log_.write(LogLevel::warning, "restart_needed",
+                 {{"key", key}, {"message", "the file's value is used after a restart"}});
+    }
+  }
+
+  Loop& loop_;
+  Server& server_;
+  Log& log_;
+  const CommandLine& command_line_;
+  const Config config_;  // as it was at the start
+  std::vector<SignalWatcher> watchers_;
+  bool stopping_ = false;
+  int status_ = kFailed;
+};
+
+int serve(const CommandLine& command_line, const Config& config) {
+  Result<std::unique_ptr<Loop>> loop = Loop::create();
+  if (!loop) return give_up(loop.error(), kFailed);
+  Log log(STDERR_FILENO, config.log_format, config.log_level);
+  LogObserver observer(log);
+  Router router;
+  const Result<void> added = add_commands(router, **loop, config);
+  if (!added) return give_up(added.error(), kFailed);
+  Server server(**loop, router, {.limits = feasible(config.limits, log), .observer = &observer});
+  Control control(**loop, server, log, command_line, config);
+  const Result<void> watched = control.watch_signals();
+  if (!watched) return give_up(watched.error(), kFailed);
+
+  std::string announcement;
+  for (const std::string& wanted : config.listen) {
+    const Result<std::string> url = server.listen(wanted);
+    if (!url) return give_up(url.error(), kFailed);
+    announcement += "listening on " + *url + "\n";
+  }
+  announcement += "ready\n";
+  std::fputs(announcement.c_str(), stdout);
+  std::fflush(stdout);
+  (*loop)->run();
+  return control.status();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  prepare_process();
+  const Result<CommandLine> command_line = parse_command_line(argc, argv);
+  if (!command_line) return give_up(command_line.error(), kWrongUsage);
+  if (!command_line->print.empty()) {
+    std::fputs(command_line->print.c_str(), stdout);
+    return kClean;
+  }
+  const Result<Config> config = load_config(*command_line);
+  if (!config) return give_up(config.error(), kWrongUsage);
+  if (command_line->check) {
+    std::puts("the configuration is valid");
+    return kClean;
+  }
+  return serve(*command_line, *config);
+}

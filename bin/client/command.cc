@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/command.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+
+#include "cleave/bin/client/invocation.h"
+
+namespace cleave::cli {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{"echo", "TEXT...", "sends text there and back", run_echo},
+    Command{"upper", "TEXT...", "has ASCII letters made upper case", run_upper},
+    Command{"exec", "[--] ARGV... | --shell LINE", "runs a program on the server", run_exec},
+    Command{"put", "FILE [NAME]", "stores a file", run_put},
+    Command{"get", "NAME [FILE]", "fetches a file", run_get},
+    Command{"ls", "[DIR]", "lists a directory", run_ls},
+    Command{"stat", "NAME", "tells what is known of a file", run_stat},
+    Command{"rm", "NAME", "deletes a file", run_rm},
+    Command{"mv", "FROM TO", "renames a file", run_mv},
+    Command{"verify", "NAME", "has a file read again and compared with its digest", run_verify},
+    Command{"ping", "", "asks whether the server is there", run_ping},
+    Command{"stats", "", "shows the server's counters", run_stats},
+    Command{"limits", "", "shows the server's limits", run_limits},
+    Command{"help", "", "shows the commands that the server has", run_help},
+    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", run_call},
+};
+
+constexpr double kLongestTimeout = 1e9;  // seconds; three decades
+
+// CLI11 knows only of the arguments that it parses itself; ours are partly passed on.
+class Usage final : public CLI::Formatter {
+ public:
+  explicit Usage(std::string line) : line_(std::move(line)) {}
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: " + line_ + "\n";
+  }
+
+ private:
+  std::string line_;
+};
+
+}  // namespace
+
+std::span<const Command> commands() noexcept {
+  return kCommands;
+}
+
+void add_common_options(CLI::App& app, Settings& settings) {
+  app.add_option_function<double>(
+         "--timeout",
+         [&settings](double seconds) {
+           settings.timeout = Millis(static_cast<std::int64_t>(std::ceil(seconds * 1000)));
+         },
+         "End a request that takes longer")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.001, kLongestTimeout));
+  app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
+  app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
+  app.add_flag("--json", settings.json, "Print results as JSON");
+}
+
+int run_command(Session& session, const Settings& settings, std::vector<std::string> words) {
+  const std::string name = words.front();
+  const auto* command = std::ranges::find(kCommands, name, &Command::name);
+  if (command == kCommands.end()) {
+    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n", name.c_str());
+    return kUsage;
+  }
+  auto interrupts = session.watch_interrupts();
+  if (!interrupts) return report_status(interrupts.error());
+  words.erase(words.begin());
+  Invocation invocation(*command, session, settings, std::move(words));
+  const int status = command->run(invocation);
+  return session.interrupted() ? kInterrupted : status;
+}
+
+Invocation::Invocation(const Command& command, Session& in, const Settings& with,
+                       std::vector<std::string> words)
+    : session(in),
+      settings(with),
+      app_(std::string(command.summary), "cleave " + std::string(command.name)),
+      words_(std::move(words)) {
+  app_.formatter(std::make_shared<Usage>("cleave " + std::string(command.name) + " [OPTIONS] " +
+                                         std::string(command.usage)));
+  add_common_options(app_, settings);
+}
+
+std::optional<int> Invocation::parse() {
+  std::vector<std::string> reversed(words_.rbegin(), words_.rend());
+  try {
+    app_.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app_.help() << std::flush;
+    return kOk;
+  } catch (const CLI::ParseError& error) {
+    return usage_error(error.what());
+  }
+  return std::nullopt;
+}
+
+std::optional<int> Invocation::parse_leading(std::vector<std::string>& rest) {
+  app_.prefix_command();
+  if (auto status = parse()) return status;
+  rest = app_.remaining();
+  if (rest.empty()) return std::nullopt;
+  if (rest.front() == "--") {
+    rest.erase(rest.begin());
+  } else if (rest.front().size() > 1 && rest.front().front() == '-') {
+    return usage_error("there is no option '" + rest.front() + "'; write -- before the first word");
+  }
+  return std::nullopt;
+}
+
+int Invocation::usage_error(const std::string& sentence) {
+  std::fprintf(stderr, "cleave: %s; see %s --help\n", sentence.c_str(), app_.get_name().c_str());
+  return kUsage;
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cleave/bin/client/session.h"
+#include "cleave/bin/client/settings.h"
+
+namespace CLI {
+class App;
+}
+
+namespace cleave::cli {
+
+class Invocation;
+
+// A command of the client: what is typed as `cleave NAME …` or at the prompt.
+struct Command {
+  std::string_view name;
+  std::string_view usage;    // what follows the name
+  std::string_view summary;  // one line
+  int (*run)(Invocation& invocation);
+};
+
+// All of them, in the order in which they are shown. Static storage.
+[[nodiscard]] std::span<const Command> commands() noexcept;
+
+// Runs one command from its words, name first, and returns its exit status. After it
+// session.given_up() may be true.
+[[nodiscard]] int run_command(Session& session, const Settings& settings,
+                              std::vector<std::string> words);
+
+// The options that stand before a command as well as behind it.
+void add_common_options(CLI::App& app, Settings& settings);
+
+}  // namespace cleave::cli

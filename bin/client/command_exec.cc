@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// Runs a program on the server as ssh does: its output comes here as it is made, our standard input
+// goes there, and we end as it ended.
+#include <unistd.h>
+
+#include <cstdio>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/standard_input.h"
+#include "cleave/bin/client/writer.h"
+
+namespace cleave::cli {
+namespace {
+
+// The child's two outputs, each to ours of the same name.
+class Streams final : public Sink {
+ public:
+  explicit Streams(Session& session)
+      : session_(session),
+        out_(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output",
+             [&session] { session.cancel(); }),
+        err_(session.loop(), standard_descriptor(STDERR_FILENO), "standard error",
+             [&session] { session.cancel(); }) {}
+
+  void on_frame(const Header& header) override {
+    current_ = header.string_or("stream", "stdout") == "stderr" ? &err_ : &out_;
+  }
+  void on_body(Chunk chunk) override { current_->write(std::move(chunk).keep()); }
+
+  // Waits until everything is written; what went wrong here, if anything did.
+  std::optional<Error> finish() {
+    session_.wait_until([this] { return out_.idle() && err_.idle(); });
+    return out_.error() ? out_.error() : err_.error();
+  }
+
+ private:
+  Session& session_;
+  Writer out_;
+  Writer err_;
+  Writer* current_ = &out_;
+};
+
+bool is_true(const Header* header, std::string_view member) {
+  return header != nullptr && header->boolean_or(member, false).value_or(false);
+}
+
+int child_status(const Header& header) {
+  if (is_true(&header, "timed_out")) return kDeadline;
+  if (auto code = header.integer("exit_code", 0, 255)) return static_cast<int>(*code);
+  if (auto signal = header.integer("signal", 1, 127)) return 128 + static_cast<int>(*signal);
+  report({Errc::internal, "the reply does not say how the program ended"});
+  return kFateUnknown;
+}
+
+}  // namespace
+
+int run_exec(Invocation& invocation) {
+  std::string line;
+  std::vector<std::string> argv;
+  auto* shell = invocation.app()
+                    .add_option("--shell", line, "A line for the server's shell")
+                    ->type_name("LINE");
+  if (auto status = invocation.parse_leading(argv)) return *status;
+  if (argv.empty() == shell->empty()) {
+    return invocation.usage_error("either ARGV or --shell LINE is needed");
+  }
+
+  Call call{.cmd = "exec"};
+  if (shell->empty()) {
+    call.members.set("argv", std::span<const std::string>(argv));
+  } else {
+    call.members.set("shell", line);
+  }
+  if (!invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0) {
+    call.body = std::make_shared<StandardInput>(invocation.session.loop());
+  }
+  Streams streams(invocation.session);
+  const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), streams);
+  if (auto error = streams.finish()) {
+    report(*error);
+    return kFateUnknown;
+  }
+  const Header* header = outcome.header.get();
+  if (is_true(header, "truncated")) {
+    std::fputs("cleave: the output was longer than the server's limit and has been cut\n", stderr);
+  }
+  if (outcome.result) return child_status(*header);
+  report(outcome.result.error());
+  return is_true(header, "timed_out") ? kDeadline : kFateUnknown;
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cleave/bin/client/xxh3.h"
+#include "cleave/core/file.h"
+#include "cleave/core/loop.h"
+#include "cleave/core/reply.h"
+
+namespace cleave::cli {
+
+// A file as a request's body, read on a worker thread one piece ahead. Unlike a FileRange it sees
+// the bytes go by: they are read once and hashed and counted on the way.
+class FileSource final : public Source, public std::enable_shared_from_this<FileSource> {
+ public:
+  // A regular file of a size that stays as it is.
+  [[nodiscard]] static Result<std::shared_ptr<FileSource>> open(Loop& loop,
+                                                                const std::string& path);
+
+  Pulled pull(std::size_t room) override;
+  [[nodiscard]] std::optional<std::uint64_t> size() const override { return size_; }
+
+  // Told how many bytes have been given away, whenever some are.
+  void on_progress(UniqueFunction<void(std::uint64_t)> callback) {
+    on_progress_ = std::move(callback);
+  }
+  // The XXH3-64 of the file; empty until all of it has been read.
+  [[nodiscard]] std::optional<std::string> digest() const;
+  // Why it could not be read to its end.
+  [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
+
+ private:
+  FileSource(Loop& loop, Fd file, std::string path, std::uint64_t size)
+      : loop_(loop), file_(std::move(file)), path_(std::move(path)), size_(size) {}
+  void read_ahead();
+
+  Loop& loop_;
+  Fd file_;
+  std::string path_;
+  std::uint64_t size_;
+  std::uint64_t read_ = 0;
+  std::uint64_t given_ = 0;
+  bool reading_ = false;
+  std::optional<Buffer> ready_;
+  std::optional<Error> error_;
+  Xxh3 hash_;  // the worker's while it reads
+  UniqueFunction<void(std::uint64_t)> on_progress_;
+};
+
+}  // namespace cleave::cli

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cleave/bin/client/command.h"
+#include "cleave/bin/client/exit_status.h"
+#include "cleave/bin/client/session.h"
+#include "cleave/bin/client/settings.h"
+
+namespace cleave::cli {
+
+// One command being run: the words behind its name, and where it runs. A command declares its
+// options on app(), parses, and goes on if parse() has nothing to return.
+class Invocation {
+ public:
+  Invocation(const Command& command, Session& in, const Settings& with,
+             std::vector<std::string> words);
+
+  CLI::App& app() noexcept { return app_; }
+  // An exit status where there is nothing left to do: after --help, or a wrong usage that has been
+  // explained.
+  [[nodiscard]] std::optional<int> parse();
+  // For commands that pass words on: options are read up to the first word that is none, or up to
+  // `--`; what follows stands untouched in `rest`.
+  [[nodiscard]] std::optional<int> parse_leading(std::vector<std::string>& rest);
+  // Explains a wrong usage.
+  [[nodiscard]] int usage_error(const std::string& sentence);
+
+  Session& session;
+  Settings settings;
+
+ private:
+  CLI::App app_;
+  std::vector<std::string> words_;
+};
+
+// The commands, by what they deal with.
+int run_echo(Invocation& invocation);
+int run_upper(Invocation& invocation);
+int run_exec(Invocation& invocation);
+int run_put(Invocation& invocation);
+int run_get(Invocation& invocation);
+int run_ls(Invocation& invocation);
+int run_stat(Invocation& invocation);
+int run_rm(Invocation& invocation);
+int run_mv(Invocation& invocation);
+int run_verify(Invocation& invocation);
+int run_ping(Invocation& invocation);
+int run_stats(Invocation& invocation);
+int run_limits(Invocation& invocation);
+int run_help(Invocation& invocation);
+int run_call(Invocation& invocation);
+
+}  // namespace cleave::cli

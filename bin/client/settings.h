@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cleave/core/time.h"
+
+namespace cleave::cli {
+
+// What the user has asked for beside the command itself.
+struct Settings {
+  std::string server = "tcp://127.0.0.1:8080";
+  std::optional<Millis> timeout = {};
+  bool quiet = false;
+  bool verbose = false;
+  bool json = false;
+  // Commands are typed at the prompt, so standard input is theirs and no request's body.
+  bool interactive = false;
+};
+
+}  // namespace cleave::cli

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/text.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+#include "cleave/protocol/members.h"
+
+namespace cleave::cli {
+
+std::string printable(std::string_view text) {
+  std::string out;
+  const auto escape = [&out](unsigned char byte) {
+    std::array<char, 5> hex{};
+    std::snprintf(hex.data(), hex.size(), "\\x%02x", byte);
+    out += hex.data();
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are control characters too, and take two bytes.
+    const bool second_set = byte == 0xC2 && i + 1 < text.size() &&
+                            (static_cast<unsigned char>(text[i + 1]) & 0xE0U) == 0x80U;
+    if (second_set) {
+      escape(byte);
+      escape(static_cast<unsigned char>(text[++i]));
+    } else if (byte < 0x20 || byte == 0x7F) {
+      escape(byte);
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::string human_size(double bytes) {
+  constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  std::size_t unit = 0;
+  for (; bytes >= 1024 && unit + 1 < kUnits.size(); ++unit) bytes /= 1024;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+  return text.data();
+}
+
+std::string local_time(std::int64_t milliseconds) {
+  const std::time_t seconds = milliseconds / 1000;
+  std::tm parts{};
+  if (::localtime_r(&seconds, &parts) == nullptr) return "?";
+  std::array<char, 64> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
+  return text.data();
+}
+
+std::vector<Value> results(const Header& header) {
+  constexpr std::array<std::string_view, 5> kOfTheFrame = {"id", "data_size", "more", "status",
+                                                           "stream"};
+  std::vector<Value> found;
+  for (const Value value : header.root()) {
+    if (std::ranges::find(kOfTheFrame, value.name()) == kOfTheFrame.end()) found.push_back(value);
+  }
+  return found;
+}
+
+void append_json(std::string& out, const Value& value) {
+  const bool array = value.kind() == Value::Kind::array;
+  switch (value.kind()) {
+    case Value::Kind::null:
+      out += "null";
+      break;
+    case Value::Kind::boolean:
+      out += value.boolean().value_or(false) ? "true" : "false";
+      break;
+    case Value::Kind::number:
+      out += value.text();
+      break;
+    case Value::Kind::string:
+      append_json_string(out, value.text());
+      break;
+    case Value::Kind::array:
+    case Value::Kind::object:
+      out += array ? '[' : '{';
+      bool first = true;
+      for (const Value inner : value) {
+        if (!std::exchange(first, false)) out += ',';
+        if (!array) {
+          append_json_string(out, inner.name());
+          out += ':';
+        }
+        append_json(out, inner);
+      }
+      out += array ? ']' : '}';
+      break;
+  }
+}
+
+std::string results_json(const Header& header) {
+  std::string out = "{";
+  for (const Value value : results(header)) {
+    if (out.size() > 1) out += ',';
+    append_json_string(out, value.name());
+    out += ':';
+    append_json(out, value);
+  }
+  return out + "}";
+}
+
+Result<std::vector<std::string>> split_words(std::string_view line) {
+  std::vector<std::string> words;
+  std::string word;
+  bool inside = false;  // of a word, which may be empty: ''
+  char quote = 0;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == '\\' && quote != '\'') {
+      if (++i == line.size()) return fail(Errc::invalid_argument, "the line ends in a backslash");
+      word += line[i];
+      inside = true;
+    } else if (quote != 0) {
+      if (c == quote) {
+        quote = 0;
+      } else {
+        word += c;
+      }
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+      inside = true;
+    } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
+      if (std::exchange(inside, false)) words.push_back(std::exchange(word, {}));
+    } else {
+      word += c;
+      inside = true;
+    }
+  }
+  if (quote != 0) {
+    return fail(Errc::invalid_argument, std::string("a quote ") + quote + " is not closed");
+  }
+  if (inside) words.push_back(std::move(word));
+  return words;
+}
+
+}  // namespace cleave::cli

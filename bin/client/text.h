@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cleave/protocol/header.h"
+#include "cleave/protocol/result.h"
+
+namespace cleave::cli {
+
+// Text for people, and the little that is read from them.
+
+// With control characters written as \x1b, so that nothing that a server sends moves the cursor of
+// whoever reads it.
+[[nodiscard]] std::string printable(std::string_view text);
+// "512 B", "12.3 MiB".
+[[nodiscard]] std::string human_size(double bytes);
+// "2026-11-23 14:05:09" in the local time zone.
+[[nodiscard]] std::string local_time(std::int64_t milliseconds);
+
+// The members of a reply that are results, and not what belongs to its frame.
+[[nodiscard]] std::vector<Value> results(const Header& header);
+// The same as a JSON object.
+[[nodiscard]] std::string results_json(const Header& header);
+// A value as JSON.
+void append_json(std::string& out, const Value& value);
+
+// Cuts a line into words as a shell does: blanks part them; '…' is taken as it is; "…" and bare
+// words know the backslash.
+[[nodiscard]] Result<std::vector<std::string>> split_words(std::string_view line);
+
+}  // namespace cleave::cli

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/config.h"
+
+#include <toml++/toml.h>
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "cleave/core/endpoint.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+// Far more than any configuration needs; a wrong name may lead to anything.
+constexpr std::size_t kFileBytes = 1024 * 1024;
+
+tl::unexpected<Error> refuse(std::string sentence) {
+  return fail(Errc::invalid_argument, std::move(sentence));
+}
+
+// ---- Values: the same words in the file and on the command line -------------------------------
+
+template <typename T, std::size_t size>
+using Words = std::array<std::pair<std::string_view, T>, size>;
+
+constexpr Words<LogFormat, 2> kFormats = {{{"text", LogFormat::text}, {"json", LogFormat::json}}};
+constexpr Words<LogLevel, 5> kLevels = {{{"debug", LogLevel::debug},
+                                         {"info", LogLevel::info},
+                                         {"warning", LogLevel::warning},
+                                         {"error", LogLevel::error},
+                                         {"off", LogLevel::off}}};
+
+template <typename T, std::size_t size>
+Result<T> one_of(const Words<T, size>& words, std::string_view text) {
+  std::string expected;
+  for (const auto& [word, value] : words) {
+    if (word == text) return value;
+    expected.append(expected.empty() ? "" : ", ").append(word);
+  }
+  return refuse("expected one of " + expected + ", got '" + std::string(text) + "'");
+}
+
+Result<ExecMode> exec_mode(std::string_view text) {
+  if (text == "off") return ExecMode::off;
+  if (text == "shell") return ExecMode::shell;
+  return refuse("expected off or shell, got '" + std::string(text) +
+                "' (a file with a list of allowed programs is not built yet)");
+}
+
+Result<std::string> folder(std::string text) {
+  if (text.empty()) return refuse("expected the name of a folder, got an empty one");
+  if (text.find('\0') != std::string::npos) return refuse("expected a name without a NUL");
+  return text;
+}
+
+// Puts a value where it belongs, or the place in front of the sentence that came instead.
+template <typename T>
+Result<void> set(T& target, Result<T> value, const std::string& place) {
+  if (!value) return refuse(place + ": " + value.error().message);
+  target = *std::move(value);
+  return {};
+}
+
+// ---- The file ---------------------------------------------------------------------------------
+
+// Where something stands in the file: "cleaved.toml:12: log_level".
+std::string place_of(const std::string& name, const toml::key& key) {
+  return name + ":" + std::to_string(key.source().begin.line) + ": " + std::string(key.str());
+}
+
+Result<std::string> string_from(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return *text;
+  return refuse("expected a string in quotes");
+}
+
+Result<bool> boolean_from(const toml::node& node) {
+  if (const auto value = node.value_exact<bool>()) return *value;
+  return refuse("expected true or false");
+}
+
+Result<std::vector<std::string>> strings_from(const toml::node& node) {
+  const toml::array* const array = node.as_array();
+  if (array == nullptr || array->empty()) {
+    return refuse("expected at least one string in quotes, in brackets");
+  }
+  std::vector<std::string> strings;
+  for (const toml::node& element : *array) {
+    Result<std::string> text = string_from(element);
+    if (!text) return fail(text.error());
+    strings.push_back(*std::move(text));
+  }
+  return strings;
+}
+
+Result<void> read_limit(const toml::key& key, const toml::node& node, const std::string& place,
+                        Limits& limits) {
+  const auto table = limit_table();
+  const auto limit = std::ranges::find(table, key.str(), &LimitInfo::name);
+  if (limit == table.end()) return refuse(place + ": there is no such limit");
+  const auto value = node.value_exact<std::int64_t>();
+  if (!value) return refuse(place + ": expected an integer");
+  if (*value < 0 || static_cast<std::uint64_t>(*value) < limit->min ||
+      static_cast<std::uint64_t>(*value) > limit->max) {
+    return refuse(place + ": expected " + std::to_string(limit->min) + " to " +
+                  std::to_string(limit->max) + ", got " + std::to_string(*value));
+  }
+  limits.*(limit->field) = static_cast<std::uint64_t>(*value);
+  return {};
+}
+
+Result<void> read_limits(const toml::node& node, const std::string& name, const std::string& place,
+                         Limits& limits) {
+  const toml::table* const table = node.as_table();
+  if (table == nullptr) return refuse(place + ": expected a table, [limits]");
+  for (const auto& [key, value] : *table) {
+    Result<void> done = read_limit(key, value, place_of(name, key), limits);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<void> read_key(const toml::key& key, const toml::node& node, const std::string& name,
+                      Config& config) {
+  const std::string place = place_of(name, key);
+  const auto word = [&node](auto parse) {
+    return string_from(node).and_then([&](const std::string& text) { return parse(text); });
+  };
+  if (key == "listen") return set(config.listen, strings_from(node), place);
+  if (key == "root") return set(config.root, word(folder), place);
+  if (key == "exec") return set(config.exec, word(exec_mode), place);
+  if (key == "insecure") return set(config.insecure, boolean_from(node), place);
+  if (key == "log_format") {
+    return set(config.log_format,
+               word([](const std::string& text) { return one_of(kFormats, text); }), place);
+  }
+  if (key == "log_level") {
+    return set(config.log_level,
+               word([](const std::string& text) { return one_of(kLevels, text); }), place);
+  }
+  if (key == "limits") return read_limits(node, name, place, config.limits);
+  return refuse(place + ": there is no such key");
+}
+
+Result<std::string> read_file(const std::string& name) {
+  std::ifstream file(name, std::ios::binary);
+  std::string text(kFileBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file.is_open() || file.bad()) {
+    return fail(Errc::io_error, name + ": cannot be read: " + std::strerror(errno));
+  }
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kFileBytes) {
+    return refuse(name + ": expected at most " + std::to_string(kFileBytes) + " bytes");
+  }
+  return text;
+}
+
+// ---- The whole --------------------------------------------------------------------------------
+
+Result<void> apply(const CommandLine& options, Config& config) {
+  const auto over = [](auto& target, const auto& text, auto parse, const char* option) {
+    return text ? set(target, parse(*text), option) : Result<void>();
+  };
+  if (!options.listen.empty()) config.listen = options.listen;
+  if (options.insecure) config.insecure = true;
+  if (auto done = over(config.root, options.root, folder, "--root"); !done) return done;
+  if (auto done = over(config.exec, options.exec, exec_mode, "--exec"); !done) return done;
+  const auto format = [](const std::string& text) { return one_of(kFormats, text); };
+  const auto level = [](const std::string& text) { return one_of(kLevels, text); };
+  if (auto done = over(config.log_format, options.log_format, format, "--log-format"); !done) {
+    return done;
+  }
+  return over(config.log_level, options.log_level, level, "--log-level");
+}
+
+// There is no authentication yet: whoever reaches a listener may do all that is switched on.
+Result<void> check_listeners(const Config& config) {
+  for (const std::string& url : config.listen) {
+    const Result<Endpoint> endpoint = Endpoint::parse(url);
+    if (!endpoint) return refuse("listen: " + endpoint.error().message);
+    if (endpoint->is_loopback() || config.insecure) continue;
+    const std::string_view danger =
+        config.exec == ExecMode::shell ? "run any program" : "write files";
+    return refuse("listen: '" + url + "' is not a loopback address, and whoever reaches it could " +
+                  std::string(danger) + "; give --insecure if that is meant");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
+  CommandLine parsed;
+  CLI::App app("cleaved: serves files, programs and text transformations to Cleave clients");
+  app.set_version_flag("--version", "cleaved " CLEAVE_VERSION);
+  app.add_option("--config", parsed.config, "Read this TOML file; options override its keys")
+      ->type_name("FILE");
+  app.add_option("--listen", parsed.listen,
+                 "Listen there, may be given several times "
+                 "(default tcp://127.0.0.1:8080; port 0 picks one)")
+      ->type_name("URL")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--root", parsed.root, "Keep files in this folder (default ./file_upload)")
+      ->type_name("DIR");
+  app.add_option("--exec", parsed.exec, "off, or shell: clients may run any program (default off)")
+      ->type_name("MODE");
+  app.add_flag("--insecure", parsed.insecure,
+               "Serve addresses other than loopback without authentication");
+  app.add_option("--log-format", parsed.log_format, "text or json (default text)")
+      ->type_name("FORMAT");
+  app.add_option("--log-level", parsed.log_level,
+                 "debug, info, warning, error or off (default info)")
+      ->type_name("LEVEL");
+  app.add_flag("--check", parsed.check, "Check the configuration, and exit");
+  app.get_formatter()->column_width(28);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    parsed.print = app.help();
+  } catch (const CLI::CallForVersion&) {
+    parsed.print = app.version() + "\n";
+  } catch (const CLI::ParseError& error) {
+    return refuse(std::string(error.what()) + " (see cleaved --help)");
+  }
+  return parsed;
+}
+
+Result<Config> parse_config(std::string_view toml, const std::string& name) {
+  Config config;
+  try {
+    const toml::table table = toml::parse(toml, name);
+    for (const auto& [key, node] : table) {
+      Result<void> done = read_key(key, node, name, config);
+      if (!done) return fail(done.error());
+    }
+  } catch (const toml::parse_error& error) {
+    return refuse(name + ":" + std::to_string(error.source().begin.line) + ": " +
+                  std::string(error.description()));
+  }
+  return config;
+}
+
+Result<Config> load_config(const CommandLine& command_line) {
+  Result<Config> config = Config();
+  if (!command_line.config.empty()) {
+    config = read_file(command_line.config).and_then([&](const std::string& text) {
+      return parse_config(text, command_line.config);
+    });
+    if (!config) return config;
+  }
+  Result<void> checked = apply(command_line, *config);
+  if (checked) checked = check_listeners(*config);
+  if (!checked) return fail(checked.error());
+  return config;
+}
+
+std::vector<std::string_view> restart_keys(const Config& running, const Config& wanted) {
+  std::vector<std::string_view> keys;
+  if (running.listen != wanted.listen) keys.emplace_back("listen");
+  if (running.root != wanted.root) keys.emplace_back("root");
+  if (running.exec != wanted.exec) keys.emplace_back("exec");
+  if (running.insecure != wanted.insecure) keys.emplace_back("insecure");
+  if (running.log_format != wanted.log_format) keys.emplace_back("log_format");
+  return keys;
+}
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cleave/bin/log.h"
+#include "cleave/core/limits.h"
+#include "cleave/protocol/result.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Whether clients may run programs. The tutorial's behaviour, any shell line, has to be asked for.
+enum class ExecMode : std::uint8_t { off, shell };
+
+// What cleaved does. Each member is a key of the configuration file and an option of the command
+// line by the same name (with '-' for '_' there); the limits are keys of the file's table [limits].
+struct Config {
+  std::vector<std::string> listen = {"tcp://127.0.0.1:8080"};
+  std::string root = "./file_upload";
+  ExecMode exec = ExecMode::off;
+  bool insecure = false;
+  LogFormat log_format = LogFormat::text;
+  LogLevel log_level = LogLevel::info;
+  Limits limits = {};
+};
+
+// A command line. What it does not mention is empty, and then the file or the default counts.
+struct CommandLine {
+  std::string config;  // the file's name
+  std::vector<std::string> listen;
+  std::optional<std::string> root;
+  std::optional<std::string> exec;
+  std::optional<std::string> log_format;
+  std::optional<std::string> log_level;
+  bool insecure = false;
+  bool check = false;
+  std::string print;  // the text of --help or --version: to be printed, and nothing else done
+};
+
+// All of these fail with `invalid_argument` (a file that cannot be read with `io_error`) and one
+// sentence for the person who wrote what is wrong.
+
+[[nodiscard]] Result<CommandLine> parse_command_line(int argc, const char* const* argv);
+// The text of a configuration file; `name` stands in front of the sentences, with the line.
+[[nodiscard]] Result<Config> parse_config(std::string_view toml, const std::string& name);
+// The configuration that a command line asks for: the file, and over it the options. Whole and
+// safe: it can be served with, as far as that can be known without trying.
+[[nodiscard]] Result<Config> load_config(const CommandLine& command_line);
+
+// The keys that differ between two configurations and cannot be changed while serving.
+[[nodiscard]] std::vector<std::string_view> restart_keys(const Config& running,
+                                                         const Config& wanted);
+
+}  // namespace v0
+}  // namespace cleave

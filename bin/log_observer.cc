@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/log_observer.h"
+
+namespace cleave {
+inline namespace v0 {
+
+void LogObserver::on_accept(const Peer& peer) {
+  log_.write(LogLevel::debug, "accept", {{"peer", peer.address}});
+}
+
+void LogObserver::on_shed(const Error& error) {
+  log_.write(LogLevel::warning, "shed",
+             {{"code", to_string(error.code)}, {"message", error.message}});
+}
+
+void LogObserver::on_request(const Peer& peer, std::string_view cmd) {
+  log_.write(LogLevel::debug, "request", {{"peer", peer.address}, {"cmd", cmd}});
+}
+
+// Nobody is told of a one-way request's outcome, so the log is the place to look for it.
+void LogObserver::on_served(const Served& served) {
+  const bool notable = served.code.has_value() || served.one_way;
+  const LogLevel level = notable ? LogLevel::info : LogLevel::debug;
+  if (!log_.wants(level)) return;
+  log_.write(level, served.one_way ? "served_one_way" : "served",
+             {{"peer", served.peer.address},
+              {"cmd", served.cmd},
+              {"id", served.id},
+              {"code", served.code ? to_string(*served.code) : "ok"},
+              {"body_in", served.body_in},
+              {"body_out", served.body_out},
+              {"duration_ms", static_cast<std::uint64_t>(served.duration.count())},
+              {"message", served.message}});
+}
+
+void LogObserver::on_refused(const Peer& peer, std::string_view cmd, const Error& error) {
+  log_.write(LogLevel::info, "refused",
+             {{"peer", peer.address},
+              {"cmd", cmd},
+              {"code", to_string(error.code)},
+              {"message", error.message}});
+}
+
+void LogObserver::on_cancel(const Peer& peer, std::string_view cmd, CancelReason reason) {
+  log_.write(LogLevel::info, "cancel",
+             {{"peer", peer.address}, {"cmd", cmd}, {"reason", to_string(reason)}});
+}
+
+void LogObserver::on_protocol_error(const Peer& peer, const Error& error) {
+  log_.write(LogLevel::warning, "protocol_error",
+             {{"peer", peer.address}, {"message", error.message}});
+}
+
+void LogObserver::on_close(const Peer& peer, CloseReason reason, std::string_view detail,
+                           std::uint64_t bytes_in, std::uint64_t bytes_out) {
+  const bool ordinary = reason == CloseReason::finished || reason == CloseReason::drained;
+  log_.write(ordinary ? LogLevel::debug : LogLevel::info, "close",
+             {{"peer", peer.address},
+              {"reason", to_string(reason)},
+              {"bytes_in", bytes_in},
+              {"bytes_out", bytes_out},
+              {"detail", detail}});
+}
+
+void LogObserver::on_pause(const Peer& peer) {
+  log_.write(LogLevel::debug, "pause", {{"peer", peer.address}});
+}
+
+void LogObserver::on_resume(const Peer& peer) {
+  log_.write(LogLevel::debug, "resume", {{"peer", peer.address}});
+}
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "cleave/bin/log.h"
+#include "cleave/core/observer.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Logs what a server does, one line an event. What an operator wants to see of a healthy server is
+// `info`; every request and connection is `debug`; what a peer or the system did wrong to the
+// server is `warning`.
+class LogObserver final : public Observer {
+ public:
+  // `log` outlives it.
+  explicit LogObserver(Log& log) noexcept : log_(log) {}
+
+  void on_accept(const Peer& peer) override;
+  void on_shed(const Error& error) override;
+  void on_request(const Peer& peer, std::string_view cmd) override;
+  void on_served(const Served& served) override;
+  void on_refused(const Peer& peer, std::string_view cmd, const Error& error) override;
+  void on_cancel(const Peer& peer, std::string_view cmd, CancelReason reason) override;
+  void on_protocol_error(const Peer& peer, const Error& error) override;
+  void on_close(const Peer& peer, CloseReason reason, std::string_view detail,
+                std::uint64_t bytes_in, std::uint64_t bytes_out) override;
+  void on_pause(const Peer& peer) override;
+  void on_resume(const Peer& peer) override;
+
+ private:
+  Log& log_;
+};
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/process_setup.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+// Descriptors for files, pipes of programs, listeners and the loop itself.
+constexpr std::uint64_t kReserve = 512;
+
+}  // namespace
+
+void prepare_process() {
+  // open(2) takes the lowest free number, so these fill the gaps from below.
+  int fd = ::open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);
+  if (fd >= 0) ::close(fd);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
+std::uint64_t make_room_for(std::uint64_t connections) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
+  const rlim_t wanted = std::min<rlim_t>(connections + kReserve, limit.rlim_max);
+  if (limit.rlim_cur < wanted) {
+    rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max};
+    if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  const rlim_t reserve = std::min<rlim_t>(kReserve, limit.rlim_cur / 2);
+  return std::clamp<std::uint64_t>(limit.rlim_cur - reserve, 1, connections);
+}
+
+}  // namespace v0
+}  // namespace cleave

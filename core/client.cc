@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/core/client.h"
+
+#include <cassert>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cleave/core/client_core.h"
+#include "cleave/core/tcp_stream.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+// Gathers a reply for Client::call().
+class Gathering final : public ReplyHandler {
+ public:
+  Gathering(std::uint64_t limit, UniqueFunction<void(Result<Answer>)> done)
+      : limit_(limit), done_(std::move(done)) {}
+
+  void on_body(Chunk chunk) override {
+    if (too_long_) return;
+    too_long_ = body_.size() + chunk.size() > limit_;
+    if (!too_long_) body_.append(chunk.bytes());
+  }
+  void on_end(Result<void> outcome, const Header* header) override {
+    if (!outcome) return done_(fail(std::move(outcome.error())));
+    if (too_long_) {
+      return done_(fail(Errc::too_large, "the reply is longer than the " + std::to_string(limit_) +
+                                             " bytes that are gathered (collected_reply_bytes)"));
+    }
+    done_(Answer{Ref<const Header>(header), std::move(body_)});
+  }
+
+ private:
+  std::uint64_t limit_;
+  UniqueFunction<void(Result<Answer>)> done_;
+  std::string body_;
+  bool too_long_ = false;
+};
+
+}  // namespace
+
+// ---- ClientCore ------------------------------------------------------------------------------------
+
+ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
+    : loop_(loop),
+      options_(options),
+      parser_(options.header),
+      link_(loop, std::move(stream), *this,
+            {options.window_bytes, options.output_bytes, options.header.header_bytes}),
+      decoder_(parser_) {}
+
+ClientCore::~ClientCore() = default;
+
+std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Running running) {
+  const std::uint64_t key = id.value_or(next_one_way_);
+  if (!id) ++next_one_way_;
+  if (call.timeout) call.members.set("timeout_ms", call.timeout->count());
+  running.outgoing = std::make_unique<Outgoing>(
+      Outgoing::Kind::request, id, std::move(call.cmd),
+      Reply{std::move(call.members), std::move(call.body), {}},
+      OutgoingLimits{options_.frame_bytes, options_.collected_reply_bytes});
+  running.outgoing->on_wake([this, key] { ready(key); });
+  calls_.insert_or_assign(key, std::move(running));
+  ready(key);
+  return key;
+}
+
+std::uint64_t ClientCore::start(Call call, std::unique_ptr<ReplyHandler> handler) {
+  const std::uint64_t id = next_id_++;
+  if (!connected()) {
+    // Not from inside the call: the caller does not expect its handler to be called yet.
+    loop_.post([handler = std::move(handler)]() mutable {
+      handler->on_end(fail(Errc::unavailable, "the connection has ended"), nullptr);
+    });
+    return id;
+  }
+  Running running;
+  running.handler = std::move(handler);
+  return add(std::move(call), id, std::move(running));
+}
+
+void ClientCore::start_one_way(Call call, UniqueFunction<void(Result<void>)> done) {
+  if (!connected()) {
+    loop_.post([done = std::move(done)]() mutable {
+      done(fail(Errc::unavailable, "the connection has ended"));
+    });
+    return;
+  }
+  Running running;
+  running.done = std::move(done);
+  add(std::move(call), std::nullopt, std::move(running));
+}
+
+void ClientCore::ready(std::uint64_t key) {
+  const auto at = calls_.find(key);
+  if (at == calls_.end() || !at->second.outgoing) return;
+  if (!std::exchange(at->second.ready, true) && open_frame_ != key) ready_.push_back(key);
+  link_.touch();
+}
+
+void ClientCore::on_output_room() {
+  while (connected() && link_.room() > 0) {
+    if (!open_frame_ && !cancels_.empty()) {
+      const std::string members = "\"target\":" + std::to_string(cancels_.front());
+      cancels_.pop_front();
+      // Its reply, ok or not_found, tells nothing that the target's own reply does not.
+      (void)link_.append_head({.cmd = "cancel", .id = next_id_++, .members = members});
+      continue;
+    }
+    std::uint64_t key = 0;
+    if (open_frame_) {
+      key = *open_frame_;
+    } else {
+      if (ready_.empty()) break;
+      key = ready_.front();
+      ready_.pop_front();
+    }
+    const auto at = calls_.find(key);
+    if (at == calls_.end() || !at->second.outgoing) continue;
+    Running& running = at->second;
+    if (open_frame_ && !running.ready) break;
+    running.ready = false;
+    const Outgoing::Step step = running.outgoing->advance(link_);
+    if (running.outgoing->frame_open()) open_frame_ = key;
+    switch (step) {
+      case Outgoing::Step::finished:
+        if (open_frame_ == key) open_frame_.reset();
+        sent(key);
+        break;
+      case Outgoing::Step::waiting: break;
+      case Outgoing::Step::sent:
+        if (open_frame_ == key) {
+          running.ready = true;
+        } else {
+          ready(key);
+        }
+        break;
+      case Outgoing::Step::broken:
+        return close({Errc::internal, "a request's body could not be completed"}, true);
+    }
+  }
+  // One-way requests are done when the system has taken them.
+  if (link_.queued() > 0) return;
+  while (connected()) {
+    const auto at = calls_.lower_bound(std::uint64_t{1} << 60);
+    if (at == calls_.end() || at->second.outgoing) break;
+    auto done = std::move(at->second.done);
+    calls_.erase(at);
+    done({});
+  }
+}
+
+// The request is sent, or ended before it was.
+void ClientCore::sent(std::uint64_t key) {
+  const auto at = calls_.find(key);
+  if (at == calls_.end()) return;
+  at->second.outgoing.reset();
+  if (!at->second.handler && !at->second.done) calls_.erase(at);  // its reply has come already
+}
+
+void ClientCore::cancel(std::uint64_t id) {
+  const auto at = calls_.find(id);
+  if (at == calls_.end() || !connected()) return;
+  cancels_.push_back(id);
+  // The server drops what comes of a cancelled request up to its last frame, so end it with one.
+  if (at->second.outgoing) {
+    (void)at->second.outgoing->cancel(CancelReason::cancelled);
+    ready(id);
+  }
+  link_.touch();
+}
+
+// ---- Replies ---------------------------------------------------------------------------------------
+
+bool ClientCore::on_input(std::string_view& input) {
+  Result<Decoder::Event> event = decoder_.next(input);
+  if (!event) {
+    close({Errc::protocol_error, "the server's reply makes no sense: " + event.error().message},
+          true);
+    return false;
+  }
+  if (std::holds_alternative<Decoder::NeedMore>(*event)) return false;
+  if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
+    on_head(head->header);
+  } else if (const auto* body = std::get_if<Decoder::Body>(&*event)) {
+    if (receiving_ != nullptr) receiving_->on_body(link_.chunk(body->bytes, body->remaining));
+  } else {
+    on_end();
+  }
+  return connected();
+}
+
+void ClientCore::on_head(const Ref<const Header>& header) {
+  header_ = header;
+  receiving_ = nullptr;
+  const std::optional<std::uint64_t> id = header->frame().id;
+  if (!id) return;
+  if (const auto at = calls_.find(*id); at != calls_.end() && at->second.handler) {
+    receiving_ = at->second.handler.get();
+    receiving_->on_frame(*header);
+  }
+}
+
+void ClientCore::on_end() {
+  const Ref<const Header> header = std::exchange(header_, {});
+  receiving_ = nullptr;
+  if (header->frame().more) return;
+  const std::optional<std::uint64_t> id = header->frame().id;
+  if (!id) return on_server_error(*header);
+  const auto at = calls_.find(*id);
+  if (at == calls_.end() || !at->second.handler) return;
+  const std::unique_ptr<ReplyHandler> handler = std::move(at->second.handler);
+  if (!at->second.outgoing) {
+    calls_.erase(at);
+  } else {
+    // Answered before all of it was sent: the rest would only be dropped.
+    at->second.outgoing->end_with(to_error(CancelReason::cancelled));
+    ready(*id);
+  }
+  if (header->string_or("status", "").value_or("") == "ok") {
+    handler->on_end({}, header.get());
+  } else {
+    handler->on_end(fail(error_of(*header)), header.get());
+  }
+}
+
+// A reply without an id is none to a request of ours: the server ends the connection.
+void ClientCore::on_server_error(const Header& header) { close(error_of(header), false); }
+
+Error ClientCore::error_of(const Header& header) const {
+  const std::string_view code = header.string_or("code", "").value_or(std::string_view());
+  const std::string_view message = header.string_or("message", "").value_or(std::string_view());
+  // A code that is younger than this client: the name tells the person at least.
+  const std::optional<Errc> known = errc_from(code);
+  if (known) return {*known, std::string(message)};
+  return {Errc::internal, std::string(code) + ": " + std::string(message)};
+}
+
+// ---- Ending ----------------------------------------------------------------------------------------
+
+void ClientCore::on_input_end() {
+  close({Errc::unavailable, decoder_.inside_frame()
+                                ? "the server closed the connection in the middle of a reply"
+                                : "the server closed the connection"},
+        false);
+}
+
+void ClientCore::on_gone(std::string_view detail) {
+  close({Errc::unavailable, "the connection broke: " + std::string(detail)}, true);
+}
+
+void ClientCore::close(const Error& error, bool reset) {
+  if (link_.closed()) return;
+  const Ref<ClientCore> guard(this);
+  link_.close(reset);
+  receiving_ = nullptr;
+  ready_.clear();
+  std::map<std::uint64_t, Running> calls = std::exchange(calls_, {});
+  for (auto& [id, running] : calls) {
+    if (running.outgoing) (void)running.outgoing->cancel(CancelReason::peer_gone);
+    running.outgoing.reset();
+    if (running.handler) running.handler->on_end(fail(error), nullptr);
+    if (running.done) running.done(fail(error));
+  }
+  if (auto callback = std::exchange(on_close_, nullptr)) callback(error);
+}
+
+void ClientCore::abandon() {
+  on_close_ = nullptr;
+  close({Errc::unavailable, "the connection was closed here"}, false);
+}
+
+CallHandle ClientCore::handle(std::uint64_t id) {
+  CallHandle handle;
+  handle.core_ = Ref<ClientCore>(this);
+  handle.id_ = id;
+  return handle;
+}
+
+// ---- CallHandle, Client ------------------------------------------------------------------------------
+
+CallHandle::CallHandle() noexcept = default;
+CallHandle::CallHandle(const CallHandle&) noexcept = default;
+CallHandle::CallHandle(CallHandle&&) noexcept = default;
+CallHandle& CallHandle::operator=(CallHandle other) noexcept {
+  core_ = std::move(other.core_);
+  id_ = other.id_;
+  return *this;
+}
+CallHandle::~CallHandle() = default;
+
+void CallHandle::cancel() {
+  if (core_) core_->cancel(id_);
+}
+bool CallHandle::running() const noexcept { return core_ && core_->running(id_); }
+
+void Client::connect(Loop& loop, std::string_view url, const ClientOptions& options,
+                     Connected done) {
+  const Result<Endpoint> endpoint = Endpoint::parse(url);
+  if (!endpoint) {
+    loop.post([done = std::move(done), error = endpoint.error()]() mutable {
+      done(fail(std::move(error)));
+    });
+    return;
+  }
+  // The connector keeps itself until it has called back.
+  auto keeper = std::make_shared<std::unique_ptr<TcpConnector>>();
+  *keeper = TcpConnector::start(
+      loop, *endpoint, options.connect_timeout,
+      [&loop, options, keeper, done = std::move(done)](
+          Result<std::unique_ptr<Stream>> stream) mutable {
+        const auto self = std::move(keeper);
+        if (!stream) {
+          done(fail(std::move(stream.error())));
+        } else {
+          done(std::make_unique<Client>(loop, std::move(*stream), options));
+        }
+      });
+}
+
+Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
+    : core_(make_ref<ClientCore>(loop, std::move(stream), options)) {
+  core_->start_link();
+}
+
+Client::~Client() { core_->abandon(); }
+
+CallHandle Client::call(Call call, UniqueFunction<void(Result<Answer>)> done) {
+  return start(std::move(call), std::make_unique<Gathering>(core_->options().collected_reply_bytes,
+                                                            std::move(done)));
+}
+
+CallHandle Client::start(Call call, std::unique_ptr<ReplyHandler> handler) {
+  return core_->handle(core_->start(std::move(call), std::move(handler)));
+}
+
+void Client::start_one_way(Call call, UniqueFunction<void(Result<void>)> done) {
+  core_->start_one_way(std::move(call), std::move(done));
+}
+
+void Client::on_close(UniqueFunction<void(Error)> callback) {
+  core_->on_close(std::move(callback));
+}
+bool Client::connected() const noexcept { return core_->connected(); }
+void Client::finish() { core_->finish(); }
+void Client::reset() { core_->close({Errc::cancelled, "the connection was reset here"}, true); }
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Internal: what is behind a Client.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "cleave/core/client.h"
+#include "cleave/core/link.h"
+#include "cleave/core/outgoing.h"
+#include "cleave/protocol/decoder.h"
+#include "cleave/protocol/ref.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Numbers requests, sends them frame by frame in turn, and finds the request of each reply frame.
+class ClientCore final : public LinkOwner {
+ public:
+  ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options);
+  ~ClientCore() override;
+
+  void start_link() { link_.start(); }
+  std::uint64_t start(Call call, std::unique_ptr<ReplyHandler> handler);
+  void start_one_way(Call call, UniqueFunction<void(Result<void>)> done);
+  void cancel(std::uint64_t id);
+  [[nodiscard]] bool running(std::uint64_t id) const noexcept { return calls_.count(id) > 0; }
+  [[nodiscard]] bool connected() const noexcept { return !link_.closed(); }
+  [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
+  void on_close(UniqueFunction<void(Error)> callback) { on_close_ = std::move(callback); }
+  void finish() { link_.shutdown_write(); }
+  // Ends the connection; everything that runs ends with `error`.
+  void close(const Error& error, bool reset);
+  // The Client goes: as close(), and nobody is told any more that the connection has ended.
+  void abandon();
+
+  CallHandle handle(std::uint64_t id);
+
+ private:
+  struct Running {
+    std::unique_ptr<ReplyHandler> handler;          // null for a one-way request
+    UniqueFunction<void(Result<void>)> done;        // of a one-way request
+    std::unique_ptr<Outgoing> outgoing;             // until the request is sent
+    bool ready = false;
+  };
+
+  bool wants_input() override { return true; }
+  bool on_input(std::string_view& input) override;
+  void on_input_end() override;
+  void on_hangup() override {}
+  void on_gone(std::string_view detail) override;
+  void on_output_room() override;
+  void on_shut() override {}
+
+  std::uint64_t add(Call call, std::optional<std::uint64_t> id, Running running);
+  void ready(std::uint64_t key);
+  void sent(std::uint64_t key);
+  void on_head(const Ref<const Header>& header);
+  void on_end();
+  void on_server_error(const Header& header);
+  [[nodiscard]] Error error_of(const Header& header) const;
+
+  Loop& loop_;
+  ClientOptions options_;
+  HeaderParser parser_;
+  Link link_;
+  Decoder decoder_;
+  // One-way requests have keys behind the largest id.
+  std::map<std::uint64_t, Running> calls_;
+  std::deque<std::uint64_t> ready_;
+  std::deque<std::uint64_t> cancels_;        // ids to be cancelled as soon as no frame is open
+  std::optional<std::uint64_t> open_frame_;  // whose single frame is under way
+  Ref<const Header> header_;                 // of the frame that arrives
+  ReplyHandler* receiving_ = nullptr;
+  UniqueFunction<void(Error)> on_close_;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t next_one_way_ = std::uint64_t{1} << 60;
+};
+
+}  // namespace v0
+}  // namespace cleave

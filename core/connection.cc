@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/core/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cleave/protocol/encoder.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+LinkOptions link_options(const Limits& limits) {
+  return {limits.window_bytes, limits.output_bytes,
+          static_cast<std::uint32_t>(limits.header_bytes)};
+}
+
+constexpr Millis kKeepAliveInterval(1'000);
+// A drained connection without anything running waits so long for its peer's end of input.
+constexpr Millis kDrainLinger(250);
+// Requests that are over but whose frames have not ended are remembered by their ids. A peer that
+// begins more of them than this many times max_in_flight without ending one does not mean well.
+constexpr std::uint64_t kUnendedFactor = 4;
+
+std::string quoted(std::string_view text) {
+  std::string out;
+  append_json_string(out, text.substr(0, 80));
+  return out;
+}
+
+}  // namespace
+
+Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream)
+    : server_(&server),
+      peer_(stream->peer()),
+      link_(server.loop(), std::move(stream), *this, link_options(server.limits())),
+      decoder_(server.parser()),
+      state_since_(server.loop().now()) {}
+
+Connection::~Connection() = default;
+
+void Connection::set_state(State state) {
+  state_ = state;
+  state_since_ = server_->loop().now();
+}
+
+// ---- Input ---------------------------------------------------------------------------------------
+
+bool Connection::wants_input() {
+  switch (state_) {
+    case State::open: return !ordered_ || !ordered_->body_ended();
+    case State::poisoned: return false;
+    case State::lingering: return true;
+  }
+  return false;
+}
+
+// One event; the end of a frame together with what came before it, so that a body that came in one
+// piece can be used where it lies.
+bool Connection::on_input(std::string_view& input) {
+  if (state_ != State::open) {
+    input = {};
+    return false;
+  }
+  for (;;) {
+    Result<Decoder::Event> event = decoder_.next(input);
+    if (!event) {
+      fail_protocol(event.error());
+      return false;
+    }
+    if (std::holds_alternative<Decoder::NeedMore>(*event)) {
+      if (decoder_.inside_header()) {
+        if (!std::exchange(in_header_, true)) header_since_ = server_->loop().now();
+      }
+      return false;
+    }
+    if (std::holds_alternative<Decoder::End>(*event)) {
+      on_end();
+      return state_ == State::open && !closed_;
+    }
+    if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
+      in_header_ = false;
+      on_head(head->header);
+    } else {
+      on_body(std::get<Decoder::Body>(*event));
+    }
+    if (closed_ || state_ != State::open) return false;
+    if (decoder_.body_remaining() > 0) return true;
+  }
+}
+
+void Connection::on_head(const Ref<const Header>& header) {
+  const FrameHead& frame = header->frame();
+  last_frame_ = !frame.more;
+  receiving_ = {};
+  if (const std::optional<Value> cmd = header->find("cmd")) {
+    if (frame.id && find(*frame.id) != nullptr) {
+      return fail_protocol({Errc::protocol_error, "id " + std::to_string(*frame.id) +
+                                                      " is in use by a request that has not ended"});
+    }
+    return begin(header, *cmd);
+  }
+  if (Exchange* exchange = frame.id ? find(*frame.id) : nullptr) {
+    if (exchange->body_ended()) {
+      return fail_protocol({Errc::protocol_error,
+                            "the body of the request with id " + std::to_string(*frame.id) +
+                                " has ended, and a further frame of it came"});
+    }
+    receiving_ = Ref<Exchange>(exchange);
+    return;
+  }
+  add(header, {})->refuse(
+      {Errc::invalid_argument, frame.id ? "a frame without cmd continues the request with its id, "
+                                          "and none with id " +
+                                              std::to_string(*frame.id) + " is under way"
+                                        : "a request needs a cmd"},
+      false);
+}
+
+Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view cmd) {
+  Ref<Exchange> exchange = make_ref<Exchange>(*this, header, cmd);
+  live_.push_back(exchange);
+  receiving_ = exchange;
+  if (!exchange->id()) ordered_ = exchange;
+  ++in_flight_;
+  return exchange;
+}
+
+// A message begins: everything that can refuse it is asked before a handler is made.
+void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
+  const Limits& limits = server_->limits();
+  if (live_.size() >= limits.max_in_flight * kUnendedFactor) {
+    return fail_protocol({Errc::protocol_error,
+                          std::to_string(live_.size()) +
+                              " requests of this connection have not ended their bodies"});
+  }
+  const FrameHead& frame = header->frame();
+  const std::string_view name = cmd.string().value_or(std::string_view());
+  const std::uint64_t running = in_flight_;
+  const Ref<Exchange> exchange = add(header, name);
+  if (name.empty() || name.size() > 64) {
+    return exchange->refuse({Errc::invalid_argument,
+                             "cmd must be a string of 1 to 64 bytes, and is " +
+                                 (cmd.string() ? "one of " + std::to_string(name.size()) + " bytes"
+                                               : std::string(cmd.kind_name()))},
+                            false);
+  }
+  if (name == "cancel") return cancel_target(*exchange, *header);
+
+  const Router::Command* command = server_->router().find(name);
+  if (command == nullptr) {
+    return exchange->refuse(
+        {Errc::unknown_command, "there is no command " + quoted(name) + "; 'help' lists them"},
+        false);
+  }
+  // First of all the body's size: whatever is refused, the next frame must be found.
+  BodyRule rule;
+  if (command->spec.body_rule) {
+    Result<BodyRule> read = command->spec.body_rule(*header);
+    if (!read) return exchange->refuse(read.error(), false);
+    rule = *read;
+    if (rule.size && !frame.data_size) decoder_.set_body_size(*rule.size);
+  }
+  const std::uint64_t frame_size = frame.data_size.value_or(rule.size.value_or(0));
+  const auto refuse = [&](Errc code, std::string message) {
+    exchange->refuse({code, std::move(message)}, rule.one_way);
+  };
+  if (server_->draining() && !command->spec.while_draining) {
+    return refuse(Errc::unavailable, "the server is stopping");
+  }
+  if (running >= limits.max_in_flight) {
+    return refuse(Errc::busy, std::to_string(running) +
+                                  " requests of this connection are running, the limit is " +
+                                  std::to_string(limits.max_in_flight) + " (max_in_flight)");
+  }
+  if (command->spec.takes_body && frame_size > command->body_bytes) {
+    return refuse(Errc::too_large, "the body has " + std::to_string(frame_size) + " bytes, '" +
+                                       command->name + "' takes up to " +
+                                       std::to_string(command->body_bytes));
+  }
+  if (Result<void> checked = check_arguments(command->spec, *header); !checked) {
+    return refuse(checked.error().code, checked.error().message);
+  }
+  std::optional<Millis> timeout;
+  if (header->find("timeout_ms")) {
+    constexpr std::int64_t kLongest = std::int64_t{1} << 53;
+    const Result<std::int64_t> given = header->integer("timeout_ms", 1, kLongest);
+    if (!given) return refuse(given.error().code, given.error().message);
+    timeout = Millis(*given);
+  }
+  exchange->begin(*command, frame.more ? std::nullopt : std::optional(frame_size), rule.one_way,
+                  timeout);
+}
+
+void Connection::cancel_target(Exchange& request, const Header& header) {
+  const Result<std::int64_t> target =
+      header.integer("target", 0, (std::int64_t{1} << 53) - 1);
+  if (!target) return request.refuse(target.error(), false);
+  Exchange* exchange = find(static_cast<std::uint64_t>(*target));
+  if (exchange == nullptr || exchange == &request || exchange->refused() ||
+      exchange->state() == Exchange::State::done) {
+    return request.refuse(
+        {Errc::not_found, "no request with id " + std::to_string(*target) + " is running"}, false);
+  }
+  exchange->cancel(CancelReason::cancelled);
+  request.reply({});
+}
+
+void Connection::on_body(const Decoder::Body& body) {
+  if (!receiving_) return;
+  const Ref<Exchange> exchange = receiving_;
+  exchange->on_body(link_.chunk(body.bytes, body.remaining));
+  if (exchange->state() == Exchange::State::done && !discarding_) {
+    discarding_ = true;
+    discard_since_ = server_->loop().now();
+  }
+}
+
+void Connection::on_end() {
+  discarding_ = false;
+  const Ref<Exchange> exchange = std::exchange(receiving_, {});
+  if (!exchange || !last_frame_) return;
+  exchange->on_end();
+  if (exchange->state() == Exchange::State::done) forget(*exchange);
+  // Replies without an id go out before the next request is looked at, and all at once where their
+  // source has ended by now.
+  if (!closed_ && (ordered_ || !ready_.empty())) pump();
+}
+
+void Connection::on_input_end() {
+  input_over_ = true;
+  if (state_ == State::lingering) {
+    if (link_.queued() == 0) close_lingering();
+    return;
+  }
+  if (state_ == State::poisoned) return;
+  truncated_ = decoder_.inside_frame();
+  drop_incomplete();
+  keep_alive();
+}
+
+void Connection::on_hangup() {
+  input_over_ = true;
+  keep_alive();
+}
+
+// Requests whose bodies will never be complete.
+void Connection::drop_incomplete() {
+  const std::vector<Ref<Exchange>> live = live_;
+  for (const Ref<Exchange>& exchange : live) {
+    if (exchange->body_ended() || closed_) continue;
+    if (exchange->state() != Exchange::State::done) truncated_ = true;
+    if (open_frame_ == exchange) return close(Observer::CloseReason::truncated, {}, true);
+    exchange->lose();
+    forget(*exchange);
+  }
+}
+
+// ---- Replies ---------------------------------------------------------------------------------------
+
+void Connection::reply_ready(Exchange& exchange) {
+  if (closed_ || exchange.state() == Exchange::State::done) return;
+  if (!std::exchange(exchange.ready, true) && open_frame_.get() != &exchange) {
+    ready_.emplace_back(&exchange);
+  }
+  link_.touch();
+}
+
+bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
+  if (closed_ || open_frame_ || !ready_.empty()) return false;
+  if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
+  const Result<void> appended = link_.append_head({.id = exchange.id(),
+                                                   .data_size = body.size(),
+                                                   .status = "ok",
+                                                   .members = members.text()});
+  if (!appended) return false;
+  link_.append(body);
+  return true;
+}
+
+// The reply is complete, or nobody is to get one.
+void Connection::exchange_done(Exchange& exchange) {
+  if (closed_) return;
+  const Ref<Exchange> guard(&exchange);
+  if (exchange.counted) {
+    exchange.counted = false;
+    --in_flight_;
+  }
+  if (ordered_ == guard) ordered_ = {};
+  if (open_frame_ == guard) open_frame_ = {};
+  if (exchange.ready) std::erase(ready_, guard);
+  exchange.ready = false;
+  if (exchange.body_ended()) forget(exchange);
+  link_.touch();
+}
+
+void Connection::on_output_room() {
+  pump();
+  if (!closed_) finish_if_done();
+}
+
+// Gives everybody who has something to send a frame in turn, as long as there is room.
+void Connection::pump() {
+  while (!closed_ && link_.room() > 0) {
+    Ref<Exchange> next = open_frame_;
+    if (next) {
+      if (!next->ready) return;
+    } else {
+      if (ready_.empty()) return;
+      next = std::move(ready_.front());
+      ready_.pop_front();
+    }
+    next->ready = false;
+    if (next->state() != Exchange::State::replying) continue;
+    const Outgoing::Step step = next->advance(link_);
+    if (closed_) return;
+    switch (step) {
+      case Outgoing::Step::finished:
+        next->complete();
+        break;
+      case Outgoing::Step::waiting:
+        if (next->frame_open()) open_frame_ = next;
+        break;
+      case Outgoing::Step::sent:
+        if (next->frame_open()) open_frame_ = next;
+        if (open_frame_ == next) {
+          next->ready = true;
+        } else {
+          reply_ready(*next);
+        }
+        break;
+      case Outgoing::Step::broken:
+        return close(Observer::CloseReason::broken_reply, "a reply could not be completed", true);
+    }
+  }
+}
+
+// After the peer's end of input: while a request with an id runs, an empty frame of it every
+// second. A peer that has only ended its own side ignores it; a dead one's kernel answers with a
+// reset, and that is how we learn of it.
+void Connection::keep_alive() {
+  if (closed_ || state_ != State::open || open_frame_) return;
+  for (const Ref<Exchange>& exchange : live_) {
+    if (!exchange->id() || exchange->state() == Exchange::State::done) continue;
+    next_keep_alive_ = server_->loop().now() + kKeepAliveInterval;
+    (void)link_.append_head({.id = exchange->id(), .more = true});
+    return;
+  }
+}
+
+// ---- Ending ----------------------------------------------------------------------------------------
+
+void Connection::finish_if_done() {
+  const bool nothing_runs = std::all_of(live_.begin(), live_.end(), [](const auto& exchange) {
+    return exchange->state() == Exchange::State::done;
+  });
+  if (!nothing_runs || open_frame_) return;
+  if (state_ == State::poisoned) {
+    (void)link_.append_head({.status = "error", .members = error_members(*fatal_)});
+    set_state(State::lingering);
+    link_.shutdown_write();
+  } else if (state_ == State::open && link_.input_ended()) {
+    link_.shutdown_write();
+  } else if (state_ == State::open && server_->draining() && !receiving_) {
+    set_state(State::lingering);
+    link_.shutdown_write();
+  }
+}
+
+void Connection::on_shut() {
+  if (!link_.input_ended()) {
+    state_since_ = server_->loop().now();
+    return;
+  }
+  if (state_ == State::lingering) return close_lingering();
+  close(truncated_ ? Observer::CloseReason::truncated : Observer::CloseReason::finished, {}, false);
+}
+
+void Connection::close_lingering() {
+  close(fatal_ ? Observer::CloseReason::protocol_error : Observer::CloseReason::drained, {}, false);
+}
+
+void Connection::fail_protocol(const Error& error) {
+  if (state_ != State::open) return;
+  server_->observer().on_protocol_error(peer_, error);
+  fatal_ = std::make_unique<Error>(error);
+  set_state(State::poisoned);
+  receiving_ = {};
+  drop_incomplete();
+}
+
+void Connection::on_gone(std::string_view detail) {
+  close(Observer::CloseReason::reset, detail, true);
+}
+
+void Connection::close(Observer::CloseReason reason, std::string_view detail, bool reset) {
+  if (std::exchange(closed_, true)) return;
+  const Ref<Connection> guard(this);
+  const std::vector<Ref<Exchange>> live = std::move(live_);
+  live_.clear();
+  ready_.clear();
+  ordered_ = {};
+  open_frame_ = {};
+  receiving_ = {};
+  link_.close(reset);
+  for (const Ref<Exchange>& exchange : live) exchange->lose();
+  server_->observer().on_close(peer_, reason, detail, link_.bytes_in(), link_.bytes_out());
+  server_->remove(*this);
+}
+
+void Connection::limits_changed() { link_.set_options(link_options(server_->limits())); }
+
+void Connection::drain() {
+  if (!closed_) link_.touch();
+}
+
+void Connection::cancel_all(CancelReason reason) {
+  const std::vector<Ref<Exchange>> live = live_;
+  for (const Ref<Exchange>& exchange : live) {
+    if (!closed_) exchange->cancel(reason);
+  }
+}
+
+void Connection::tick(Time now) {
+  const Limits& limits = server_->limits();
+  const auto over = [now](Time since, std::uint64_t limit_ms) {
+    return now - since >= Millis(limit_ms);
+  };
+  if (link_.queued() > 0 && over(link_.last_write(), limits.write_stall_timeout_ms)) {
+    return close(Observer::CloseReason::timed_out,
+                 "the peer took no output for write_stall_timeout_ms", true);
+  }
+  if (state_ == State::lingering) {
+    const bool drained = fatal_ == nullptr;
+    const auto limit = drained ? static_cast<std::uint64_t>(kDrainLinger.count())
+                               : limits.linger_timeout_ms;
+    if (over(state_since_, limit)) close_lingering();
+    return;
+  }
+  if (state_ == State::poisoned) {
+    if (!poison_cancelled_ && over(state_since_, limits.linger_timeout_ms)) {
+      poison_cancelled_ = true;
+      cancel_all(CancelReason::cancelled);
+    }
+    if (over(state_since_, limits.linger_timeout_ms + limits.cancel_grace_ms + 1'000)) {
+      close(Observer::CloseReason::protocol_error, "its replies could not be sent", true);
+    }
+    return;
+  }
+  if (input_over_ && now >= next_keep_alive_) keep_alive();
+  if (discarding_ && over(discard_since_, limits.discard_timeout_ms)) {
+    return close(Observer::CloseReason::timed_out,
+                 "the body of a refused request did not end within discard_timeout_ms", true);
+  }
+  if (in_header_ && over(header_since_, limits.header_timeout_ms)) {
+    return fail_protocol({Errc::protocol_error,
+                          "a frame's length and header did not arrive within " +
+                              std::to_string(limits.header_timeout_ms) +
+                              " ms (header_timeout_ms)"});
+  }
+  if (live_.empty() && !in_header_ && over(link_.last_read(), limits.idle_timeout_ms) &&
+      over(link_.last_write(), limits.idle_timeout_ms)) {
+    close(Observer::CloseReason::timed_out, "nothing came for idle_timeout_ms", false);
+  }
+}
+
+void Connection::on_pause(bool paused) {
+  if (paused) {
+    server_->observer().on_pause(peer_);
+  } else {
+    server_->observer().on_resume(peer_);
+  }
+}
+
+// ---- The list of live requests -----------------------------------------------------------------------
+
+Exchange* Connection::find(std::uint64_t id) const noexcept {
+  for (const Ref<Exchange>& exchange : live_) {
+    if (exchange->id() == id) return exchange.get();
+  }
+  return nullptr;
+}
+
+void Connection::forget(Exchange& exchange) {
+  const auto at = std::find_if(live_.begin(), live_.end(),
+                               [&](const auto& each) { return each.get() == &exchange; });
+  if (at == live_.end()) return;
+  std::swap(*at, live_.back());
+  live_.pop_back();
+}
+
+}  // namespace v0
+}  // namespace cleave

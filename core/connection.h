@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Internal: one peer of a server.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cleave/core/exchange.h"
+#include "cleave/core/link.h"
+#include "cleave/core/server_core.h"
+#include "cleave/protocol/decoder.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Turns the frames of one peer into requests, and replies into frames.
+//
+//     open ──▶ (input ended: answer what came) ──▶ closed
+//       │                                            ▲
+//       └─ protocol error ─▶ poisoned ─▶ lingering ──┘   drain: open ─▶ lingering
+//
+// `poisoned` waits for the requests that were wholly received before, `lingering` has ended the
+// write side and drops input until the peer has ended its own, as a socket that is closed with
+// unread input is reset, and a reset can overtake the reply.
+class Connection final : public LinkOwner {
+ public:
+  Connection(ServerCore& server, std::unique_ptr<Stream> stream);
+  ~Connection() override;
+
+  void start() { link_.start(); }
+  // Ends it at once.
+  void close(Observer::CloseReason reason, std::string_view detail, bool reset);
+  void limits_changed();
+  // The server drains: close as soon as nothing runs here.
+  void drain();
+  void cancel_all(CancelReason reason);
+  // Time limits; called by the server's sweep.
+  void tick(Time now);
+
+  // ---- For exchanges.
+  void reply_ready(Exchange& exchange);
+  void exchange_done(Exchange& exchange);
+  // A reply that fits in one frame, in memory that is used again; false where it has to wait.
+  [[nodiscard]] bool reply_at_once(Exchange& exchange, const Members& members,
+                                   std::string_view body);
+
+  [[nodiscard]] ServerCore& server() const noexcept { return *server_; }
+  [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
+  [[nodiscard]] bool closed() const noexcept { return closed_; }
+
+  std::size_t index = 0;  // in the server's list
+
+ private:
+  enum class State : std::uint8_t { open, poisoned, lingering };
+
+  bool wants_input() override;
+  bool on_input(std::string_view& input) override;
+  void on_input_end() override;
+  void on_hangup() override;
+  void on_gone(std::string_view detail) override;
+  void on_output_room() override;
+  void on_shut() override;
+  void on_pause(bool paused) override;
+
+  void on_head(const Ref<const Header>& header);
+  void begin(const Ref<const Header>& header, const Value& cmd);
+  void cancel_target(Exchange& request, const Header& header);
+  void on_body(const Decoder::Body& body);
+  void on_end();
+  Ref<Exchange> add(const Ref<const Header>& header, std::string_view cmd);
+  [[nodiscard]] Exchange* find(std::uint64_t id) const noexcept;
+  void forget(Exchange& exchange);
+  void pump();
+  void keep_alive();
+  void finish_if_done();
+  void close_lingering();
+  void fail_protocol(const Error& error);
+  void drop_incomplete();
+  void set_state(State state);
+
+  Ref<ServerCore> server_;
+  Peer peer_;
+  Link link_;
+  Decoder decoder_;
+  std::vector<Ref<Exchange>> live_;      // not done, or with frames still to come
+  std::deque<Ref<Exchange>> ready_;      // have something to send
+  Ref<Exchange> ordered_;                // without an id: nothing behind it is looked at
+  Ref<Exchange> open_frame_;             // has a single frame under way: nobody else may write
+  Ref<Exchange> receiving_;              // whose frame is arriving
+  std::unique_ptr<Error> fatal_;         // to be said before lingering
+  Time state_since_;
+  Time header_since_;
+  Time discard_since_;
+  Time next_keep_alive_;
+  std::uint32_t in_flight_ = 0;
+  State state_ = State::open;
+  bool closed_ = false;
+  bool in_header_ = false;
+  bool discarding_ = false;
+  bool last_frame_ = false;              // the frame that arrives is its message's last
+  bool input_over_ = false;              // the peer's end of input is known
+  bool truncated_ = false;
+  bool poison_cancelled_ = false;
+};
+
+}  // namespace v0
+}  // namespace cleave

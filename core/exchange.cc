@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/core/exchange.h"
+
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include "cleave/core/connection.h"
+#include "cleave/core/server_core.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+OutgoingLimits outgoing_limits(const Limits& limits) {
+  return {limits.frame_bytes, limits.collected_reply_bytes};
+}
+
+}  // namespace
+
+Exchange::Exchange(Connection& connection, Ref<const Header> header, std::string_view cmd)
+    : connection_(&connection), began_(connection.server().loop().now()) {
+  request_.header_ = std::move(header);
+  request_.cmd_ = cmd;
+  request_.peer_ = &connection.peer();
+}
+
+Exchange::~Exchange() = default;
+
+// ---- The handler's side --------------------------------------------------------------------------
+
+void Exchange::begin(const Router::Command& command, std::optional<std::uint64_t> body_size,
+                     bool one_way, std::optional<Millis> timeout) {
+  command_ = &command;
+  one_way_ = one_way;
+  request_.body_size_ = body_size;
+  if (timeout) {
+    request_.deadline_ = began_ + *timeout;
+    timer_.emplace(connection_->server().loop(), [this] { cancel(CancelReason::deadline); });
+    timer_->start(*timeout);
+  }
+  connection_->server().observer().on_request(connection_->peer(), request_.cmd_);
+  if (const auto* factory = std::get_if<HandlerFactory>(&command.route.shape)) {
+    call_handler([this, factory] {
+      std::shared_ptr<Handler> handler = (*factory)(request_, ReplyToken(Ref<Exchange>(this)));
+      if (state_ != State::done) handler_ = std::move(handler);
+    });
+  }
+}
+
+void Exchange::refuse(const Error& error, bool one_way) {
+  refused_ = true;
+  one_way_ = one_way;
+  connection_->server().observer().on_refused(connection_->peer(), request_.cmd_, error);
+  reply(Reply::failure(error));
+}
+
+void Exchange::on_body(Chunk chunk) {
+  body_in_ += chunk.size();
+  if (command_ == nullptr || state_ == State::done || cancelled_ || !command_->spec.takes_body) {
+    return;
+  }
+  if (body_in_ > command_->body_bytes) {
+    return end_with({Errc::too_large, "the body is longer than the " +
+                                          std::to_string(command_->body_bytes) + " bytes that '" +
+                                          command_->name + "' takes"});
+  }
+  if (handler_) {
+    // The handler may let itself be destroyed by answering.
+    call_handler([handler = handler_, &chunk] { handler->on_body(std::move(chunk)); });
+  } else if (!std::holds_alternative<HandlerFactory>(command_->route.shape)) {
+    if (state_ != State::running) return;
+    if (collected_.empty() && chunk.remaining() == 0 && !request_.header_->frame().more) {
+      whole_ = chunk.bytes();
+    } else {
+      collected_.append(chunk.bytes());
+    }
+  }
+}
+
+void Exchange::on_end() {
+  body_ended_ = true;
+  if (command_ == nullptr || state_ == State::done || cancelled_) return;
+  if (handler_) return call_handler([handler = handler_] { handler->on_end(); });
+  if (state_ != State::running) return;
+  finish_collected(whole_.empty() ? std::string_view(collected_) : whole_);
+  whole_ = {};
+}
+
+void Exchange::finish_collected(std::string_view body) {
+  const auto& shape = command_->route.shape;
+  if (const auto* writing = std::get_if<CollectedFunction>(&shape)) {
+    call_handler([this, writing, body] {
+      ServerCore::Scratch own;
+      ServerCore::Scratch& shared = connection_->server().scratch;
+      ServerCore::Scratch& scratch = shared.in_use ? own : shared;
+      scratch.in_use = true;
+      scratch.members.clear();
+      scratch.body.clear();
+      ReplyWriter writer(scratch.members, scratch.body);
+      struct Release {
+        ServerCore::Scratch& scratch;
+        ~Release() { scratch.in_use = false; }
+      } release{scratch};
+      Result<void> outcome = (*writing)(request_, body, writer);
+      if (state_ != State::running) return;
+      if (!outcome) return reply(Reply::failure(std::move(outcome.error())));
+      if (!one_way_ && connection_->reply_at_once(*this, scratch.members, scratch.body)) {
+        state_ = State::replying;
+        return complete();
+      }
+      reply({scratch.members, Buffer::copy_of(scratch.body), {}});
+    });
+  } else if (const auto* returning = std::get_if<ReturningFunction>(&shape)) {
+    call_handler([this, returning, body] {
+      Result<Reply> outcome = (*returning)(request_, body);
+      reply(outcome ? std::move(*outcome) : Reply::failure(std::move(outcome.error())));
+    });
+  } else if (const auto* later = std::get_if<LaterFunction>(&shape)) {
+    Buffer bytes = whole_.empty() ? Buffer::own(std::move(collected_)) : Buffer::copy_of(whole_);
+    call_handler([this, later, &bytes] {
+      (*later)(request_, std::move(bytes), ReplyToken(Ref<Exchange>(this)));
+    });
+  }
+}
+
+// The one place where handlers are called: what they throw stops here.
+void Exchange::call_handler(UniqueFunction<void()> call) {
+  const Ref<Exchange> guard(this);
+  const bool nested = std::exchange(in_call_, true);
+  try {
+    call();
+  } catch (const std::exception& thrown) {
+    end_with({Errc::internal, std::string("the handler failed: ") + thrown.what()});
+  } catch (...) {
+    end_with({Errc::internal, "the handler failed"});
+  }
+  in_call_ = nested;
+}
+
+// ---- The reply -----------------------------------------------------------------------------------
+
+void Exchange::reply(Reply reply) {
+  if (state_ != State::running) return;
+  state_ = State::replying;
+  cancel_callback_ = nullptr;
+  outgoing_.emplace(Outgoing::Kind::reply, id(), std::string(), std::move(reply),
+                    outgoing_limits(connection_->server().limits()));
+  if (one_way_ || lost_ || connection_->closed()) return complete();
+  outgoing_->on_wake([this] { connection_->reply_ready(*this); });
+  connection_->reply_ready(*this);
+}
+
+void Exchange::abandon() {
+  if (state_ != State::running) return;
+  // A token that an exception destroys on its way out: call_handler() knows the better answer.
+  if (in_call_ && std::uncaught_exceptions() > 0) return;
+  reply(Reply::failure(cancelled_ ? to_error(*cancelled_)
+                                  : Error{Errc::internal, "the handler gave no reply"}));
+}
+
+bool Exchange::wanted() const noexcept {
+  return state_ == State::running && !one_way_ && !connection_->closed();
+}
+
+Outgoing::Step Exchange::advance(Link& link) { return outgoing_->advance(link); }
+
+// Ends the request with an error, in whatever state its reply is.
+void Exchange::end_with(Error error) {
+  if (state_ == State::running) return reply(Reply::failure(std::move(error)));
+  if (state_ == State::done) return;
+  outgoing_->end_with(std::move(error));
+  connection_->reply_ready(*this);
+}
+
+void Exchange::complete() {
+  if (state_ == State::done) return;
+  const Ref<Exchange> guard(this);
+  served(outgoing_ ? outgoing_->error() : std::nullopt);
+  state_ = State::done;
+  timer_.reset();
+  cancel_callback_ = nullptr;
+  const std::shared_ptr<Handler> handler = std::move(handler_);
+  outgoing_.reset();
+  connection_->exchange_done(*this);
+  connection_->server().remove_orphan(*this);
+}
+
+void Exchange::served(const std::optional<Error>& error) {
+  if (refused_) return;
+  ServerCore& server = connection_->server();
+  server.observer().on_served({
+      .cmd = request_.cmd_,
+      .peer = connection_->peer(),
+      .id = id(),
+      .code = error ? std::optional(error->code) : std::nullopt,
+      .message = error ? std::string_view(error->message) : std::string_view(),
+      .body_in = body_in_,
+      .body_out = outgoing_ ? outgoing_->body_bytes() : 0,
+      .duration = server.loop().now() - began_,
+      .one_way = one_way_,
+  });
+}
+
+// ---- Ending early --------------------------------------------------------------------------------
+
+void Exchange::cancel(CancelReason reason) {
+  if (state_ == State::done || cancelled_ || refused_) return;
+  const Ref<Exchange> guard(this);
+  cancelled_ = reason;
+  ServerCore& server = connection_->server();
+  server.observer().on_cancel(connection_->peer(), request_.cmd_, reason);
+  if (reason != CancelReason::peer_gone) {
+    timer_.emplace(server.loop(), [this] { grace_over(); });
+    timer_->start(Millis(server.limits().cancel_grace_ms));
+  }
+  if (const std::shared_ptr<Handler> handler = handler_) {
+    call_handler([&handler, reason] { handler->on_cancel(reason); });
+  }
+  if (state_ == State::running) {
+    if (cancel_callback_) {
+      UniqueFunction<void(CancelReason)> callback = std::exchange(cancel_callback_, nullptr);
+      call_handler([&callback, reason] { callback(reason); });
+    } else if (command_ != nullptr && !body_ended_ && !handler_) {
+      abandon();  // the body was still being collected: nobody else knows of this request
+    }
+  } else if (state_ == State::replying) {
+    call_handler([this, reason] {
+      if (!outgoing_->cancel(reason) && state_ == State::replying) {
+        connection_->reply_ready(*this);
+      }
+    });
+  }
+}
+
+void Exchange::grace_over() {
+  end_with(to_error(*cancelled_));
+}
+
+void Exchange::lose() {
+  if (state_ == State::done) return;
+  const Ref<Exchange> guard(this);
+  if (one_way_ && body_ended_) return connection_->server().add_orphan(*this);
+  let_go();
+}
+
+void Exchange::let_go() {
+  const Ref<Exchange> guard(this);
+  lost_ = true;
+  cancel(CancelReason::peer_gone);
+  if (state_ == State::done) return;
+  if (!outgoing_ || !outgoing_->error()) {
+    served(to_error(CancelReason::peer_gone));
+  } else {
+    served(outgoing_->error());
+  }
+  state_ = State::done;
+  timer_.reset();
+  cancel_callback_ = nullptr;
+  const std::shared_ptr<Handler> handler = std::move(handler_);
+  outgoing_.reset();
+  if (!connection_->closed()) connection_->exchange_done(*this);
+}
+
+}  // namespace v0
+}  // namespace cleave

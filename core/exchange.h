@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Internal: one request and its reply, on the server's side.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cleave/core/loop.h"
+#include "cleave/core/observer.h"
+#include "cleave/core/outgoing.h"
+#include "cleave/core/request.h"
+#include "cleave/core/router.h"
+#include "cleave/protocol/ref.h"
+
+namespace cleave {
+inline namespace v0 {
+
+class Connection;
+
+// Lives from the request's header until the reply is complete, the body has ended and no token
+// refers to it. Keeps its connection's memory, not its socket.
+//
+//              begin()             reply()              the last frame is queued
+//     (made) ───────────▶ running ─────────▶ replying ─────────────────────────▶ done
+//        └── refuse() ──────────────────────────┘                                 ▲
+//                             the peer is lost, or nobody is to be answered ──────┘
+class Exchange final : public RefCounted<Exchange> {
+ public:
+  enum class State : std::uint8_t { running, replying, done };
+
+  Exchange(Connection& connection, Ref<const Header> header, std::string_view cmd);
+  ~Exchange();
+
+  // ---- What a ReplyToken does.
+  void reply(Reply reply);
+  void abandon();
+  [[nodiscard]] bool wanted() const noexcept;
+  void on_cancel(UniqueFunction<void(CancelReason)> callback) {
+    cancel_callback_ = std::move(callback);
+  }
+
+  // ---- What its connection does.
+  // Makes the handler. `body_size` where it is known.
+  void begin(const Router::Command& command, std::optional<std::uint64_t> body_size, bool one_way,
+             std::optional<Millis> timeout);
+  // Answers with an error; no handler sees the request.
+  void refuse(const Error& error, bool one_way);
+  void on_body(Chunk chunk);
+  void on_end();
+  void cancel(CancelReason reason);
+  // The connection has ended: the handler is told and let go. A one-way request that was wholly
+  // received goes on, as nobody waits for it anyway.
+  void lose();
+  // The server ends, and with it a one-way request that outlived its connection.
+  void let_go();
+  // Appends the next part of the reply.
+  [[nodiscard]] Outgoing::Step advance(Link& link);
+  // Everything of the reply is queued.
+  void complete();
+
+  [[nodiscard]] std::optional<std::uint64_t> id() const noexcept {
+    return request_.header_->frame().id;
+  }
+  [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] bool body_ended() const noexcept { return body_ended_; }
+  [[nodiscard]] bool frame_open() const noexcept { return outgoing_ && outgoing_->frame_open(); }
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
+  // Waits in its connection's list of replies that have something to send.
+  bool ready = false;
+  // Counts as in flight.
+  bool counted = true;
+
+ private:
+  void call_handler(UniqueFunction<void()> call);
+  void finish_collected(std::string_view body);
+  void end_with(Error error);
+  void grace_over();
+  void served(const std::optional<Error>& error);
+
+  Ref<Connection> connection_;
+  Request request_;
+  const Router::Command* command_ = nullptr;
+  std::shared_ptr<Handler> handler_;
+  std::optional<Outgoing> outgoing_;
+  UniqueFunction<void(CancelReason)> cancel_callback_;
+  std::optional<Timer> timer_;
+  std::optional<CancelReason> cancelled_;
+  std::string collected_;
+  std::string_view whole_;  // the body, where it came in one piece; valid until on_end
+  std::uint64_t body_in_ = 0;
+  Time began_;
+  State state_ = State::running;
+  bool one_way_ = false;
+  bool body_ended_ = false;
+  bool refused_ = false;
+  bool lost_ = false;     // nobody is there to be answered
+  bool in_call_ = false;  // the handler is being called
+};
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Internal: a listening TCP socket.
+
+#include <memory>
+#include <string>
+
+#include "cleave/core/endpoint.h"
+#include "cleave/core/file.h"
+#include "cleave/core/loop.h"
+#include "cleave/core/stream.h"
+#include "cleave/core/watcher.h"
+#include "cleave/protocol/result.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Accepts by itself instead of through libuv: libuv 1.44 spins for ever when descriptors run out
+// (measured: 4.9 million callbacks in one second, no timer ran), and accepts and closes whole
+// backlogs without telling. Here nothing is taken from the backlog for 100 ms then, and once a
+// pause the owner is told.
+class Listener {
+ public:
+  class Events {
+   public:
+    virtual void on_accept(std::unique_ptr<Stream> stream) = 0;
+    virtual void on_accept_error(const Error& error) = 0;
+
+   protected:
+    ~Events() = default;
+  };
+
+  // `events` must outlive the listener, which may be destroyed from inside its calls.
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> open(Loop& loop, const Endpoint& endpoint,
+                                                              int backlog, Events& events);
+  ~Listener();
+
+  // With the port that was bound.
+  [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
+
+ private:
+  Listener(Loop& loop, Endpoint endpoint, Fd socket, Events& events);
+  void accept_some();
+
+  Loop& loop_;
+  Endpoint endpoint_;
+  Fd socket_;
+  Events& events_;
+  std::unique_ptr<Watcher> watcher_;
+  Timer retry_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/core/outgoing.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "cleave/protocol/encoder.h"
+
+namespace cleave {
+inline namespace v0 {
+
+Outgoing::Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string cmd, Reply message,
+                   const OutgoingLimits& limits)
+    : kind_(kind),
+      id_(id),
+      cmd_(std::move(cmd)),
+      message_(std::move(message)),
+      limits_(limits) {}
+
+Outgoing::~Outgoing() { unbind(); }
+
+void Outgoing::on_wake(UniqueFunction<void()> waker) {
+  if (auto* source = std::get_if<std::shared_ptr<Source>>(&message_.body)) {
+    SourceBinding::bind(**source, std::move(waker));
+  }
+}
+
+void Outgoing::unbind() {
+  if (auto* source = std::get_if<std::shared_ptr<Source>>(&message_.body)) {
+    SourceBinding::bind(**source, nullptr);
+  }
+}
+
+Outgoing::Step Outgoing::advance(Link& link) {
+  if (ended_early_) {
+    if (frame_open()) return Step::broken;
+    return append(link, 0, true, {});
+  }
+  if (std::holds_alternative<std::monostate>(message_.body)) return append(link, 0, true, {});
+  if (std::holds_alternative<Buffer>(message_.body)) return advance_buffer(link);
+  if (std::holds_alternative<FileRange>(message_.body)) return advance_file(link);
+  if (id_) return advance_frames(link);
+  if (std::get<std::shared_ptr<Source>>(message_.body)->size()) return advance_single(link);
+  return advance_collecting(link);
+}
+
+bool Outgoing::cancel(CancelReason reason) {
+  if (auto* source = std::get_if<std::shared_ptr<Source>>(&message_.body)) {
+    const std::shared_ptr<Source> kept = *source;
+    if (kept->cancel(reason)) return true;
+  }
+  end_with(to_error(reason));
+  return false;
+}
+
+void Outgoing::end_with(Error error) {
+  unbind();
+  message_.error = std::move(error);
+  ended_early_ = true;
+}
+
+// Appends a head. The members of the message are in its first frame, the status in its last.
+Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
+                                const Members& more_members) {
+  const bool reply = kind_ == Kind::reply;
+  std::string text;
+  const auto add = [&text](std::string_view members) {
+    if (members.empty()) return;
+    if (!text.empty()) text += ',';
+    text += members;
+  };
+  if (last && reply && message_.error) add(error_members(*message_.error));
+  if (!begun_) add(message_.members.text());
+  add(more_members.text());
+  OutgoingHead head{.cmd = begun_ ? std::string_view() : std::string_view(cmd_),
+                    .id = id_,
+                    .more = !last,
+                    .data_size = data_size,
+                    .write_data_size = !reply && last && !begun_,
+                    .status = last && reply ? (message_.error ? "error" : "ok") : "",
+                    .members = text};
+  if (Result<void> appended = link.append_head(head); !appended) {
+    if (begun_ || !reply) return Step::broken;
+    message_ = Reply::failure({Errc::internal, "the reply's " + appended.error().message});
+    ended_early_ = true;
+    begun_ = true;
+    return append(link, 0, true, {});
+  }
+  begun_ = true;
+  body_bytes_ += data_size;
+  return last ? Step::finished : Step::sent;
+}
+
+Outgoing::Step Outgoing::advance_buffer(Link& link) {
+  Buffer& rest = std::get<Buffer>(message_.body);
+  const bool last = !id_ || rest.size() <= limits_.frame_bytes;
+  Buffer bytes = last ? std::move(rest) : rest.take_front(limits_.frame_bytes);
+  const Step step = append(link, bytes.size(), last, {});
+  if (step != Step::broken && !ended_early_) link.append(std::move(bytes));
+  return step;
+}
+
+Outgoing::Step Outgoing::advance_file(Link& link) {
+  FileRange& rest = std::get<FileRange>(message_.body);
+  const bool last = !id_ || rest.length <= limits_.frame_bytes;
+  FileRange slice = rest;
+  if (!last) slice.length = limits_.frame_bytes;
+  // A frame that is announced must be completed, so look again before each one.
+  struct stat status;
+  if (::fstat(rest.file->get(), &status) != 0 ||
+      static_cast<std::uint64_t>(status.st_size) < slice.offset + slice.length) {
+    end_with({Errc::io_error, "the file became shorter while it was sent"});
+    return advance(link);
+  }
+  const Step step = append(link, slice.length, last, {});
+  if (step != Step::broken && !ended_early_) {
+    rest.offset += slice.length;
+    rest.length -= slice.length;
+    link.append(std::move(slice));
+  }
+  return step;
+}
+
+// A source of known size in a single frame. The head waits for the first bytes: until then an
+// error can still be said.
+Outgoing::Step Outgoing::advance_single(Link& link) {
+  const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
+  const std::uint64_t size = *source->size();
+  const std::uint64_t to_come = begun_ ? open_bytes_ : size;
+  if (to_come == 0) return begun_ ? Step::finished : append(link, 0, true, {});
+  const std::uint64_t room = std::min({to_come, std::max<std::uint64_t>(link.room(), 1),
+                                       limits_.frame_bytes});
+  Source::Pulled pulled = source->pull(static_cast<std::size_t>(room));
+  if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
+  if (auto* done = std::get_if<Source::Done>(&pulled)) {
+    if (begun_) return Step::broken;
+    end_with(done->error.value_or(
+        Error{Errc::internal, "the reply's source ended before its announced size"}));
+    return append(link, 0, true, done->members);
+  }
+  Source::Piece& piece = std::get<Source::Piece>(pulled);
+  if (piece.bytes.size() > to_come) return Step::broken;
+  if (!begun_) {
+    if (append(link, size, true, {}) == Step::broken || ended_early_) return Step::finished;
+    open_bytes_ = size;
+  }
+  open_bytes_ -= piece.bytes.size();
+  link.append(std::move(piece.bytes));
+  return open_bytes_ == 0 ? Step::finished : Step::sent;
+}
+
+Outgoing::Step Outgoing::advance_collecting(Link& link) {
+  const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
+  for (;;) {
+    const std::uint64_t room = limits_.collected_bytes - collected_.size() + 1;
+    Source::Pulled pulled =
+        source->pull(static_cast<std::size_t>(std::min(room, limits_.frame_bytes)));
+    if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
+    if (auto* done = std::get_if<Source::Done>(&pulled)) {
+      unbind();
+      if (done->error) message_.error = std::move(done->error);
+      message_.body = Buffer::own(std::move(collected_));
+      const Buffer& body = std::get<Buffer>(message_.body);
+      const Step step = append(link, body.size(), true, done->members);
+      if (!ended_early_) link.append(std::move(std::get<Buffer>(message_.body)));
+      return step;
+    }
+    collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
+    if (collected_.size() > limits_.collected_bytes) {
+      end_with({Errc::too_large, "the reply is longer than " +
+                                     std::to_string(limits_.collected_bytes) +
+                                     " bytes (collected_reply_bytes): ask with an id"});
+      return advance(link);
+    }
+  }
+}
+
+// A source with an id: each piece is a frame. One piece is pulled ahead, so that the last bytes
+// and the status leave in one frame where both are there.
+Outgoing::Step Outgoing::advance_frames(Link& link) {
+  const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
+  const auto pull = [&] {
+    return source->pull(static_cast<std::size_t>(
+        std::min(std::max<std::uint64_t>(link.room(), 1), limits_.frame_bytes)));
+  };
+  Source::Pulled now = ahead_ ? std::move(*ahead_) : pull();
+  ahead_.reset();
+  if (std::holds_alternative<Source::Later>(now)) return Step::waiting;
+  if (auto* done = std::get_if<Source::Done>(&now)) {
+    if (done->error) message_.error = std::move(done->error);
+    return append(link, 0, true, done->members);
+  }
+  Source::Piece& piece = std::get<Source::Piece>(now);
+  Source::Pulled next = pull();
+  auto* done = std::get_if<Source::Done>(&next);
+  const bool last = done != nullptr && piece.members.empty();
+  if (last && done->error) message_.error = std::move(done->error);
+  const Step step =
+      append(link, piece.bytes.size(), last, last ? done->members : piece.members);
+  if (step != Step::broken && !ended_early_) link.append(std::move(piece.bytes));
+  if (last || step == Step::broken) return step;
+  const bool waiting = std::holds_alternative<Source::Later>(next);
+  if (!waiting) ahead_ = std::move(next);
+  return waiting ? Step::waiting : step;
+}
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/core/server_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cleave/core/connection.h"
+#include "cleave/core/exchange.h"
+#include "cleave/protocol/encoder.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+// One look at all connections: a time limit is kept to within this.
+constexpr Millis kSweep(250);
+
+class Nobody final : public Observer {};
+
+Observer& nobody() {
+  static Nobody observer;
+  return observer;
+}
+
+}  // namespace
+
+ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
+    : loop_(loop),
+      router_(router),
+      options_(std::move(options)),
+      observer_(options_.observer != nullptr ? options_.observer : &nobody()),
+      parser_(options_.limits.header()),
+      sweep_timer_(loop, [this] { sweep(); }),
+      drain_timer_(loop, [this] { drain_deadline(); }) {}
+
+ServerCore::~ServerCore() = default;
+
+Result<std::string> ServerCore::listen(std::string_view url) {
+  Result<Endpoint> endpoint = Endpoint::parse(url);
+  if (!endpoint) return fail(std::move(endpoint.error()));
+  Result<std::unique_ptr<Listener>> listener =
+      Listener::open(loop_, *endpoint, options_.backlog, *this);
+  if (!listener) return fail(std::move(listener.error()));
+  std::string bound = (*listener)->endpoint().url();
+  listeners_.push_back(std::move(*listener));
+  observer_->on_listening(bound);
+  return bound;
+}
+
+void ServerCore::on_accept(std::unique_ptr<Stream> stream) { serve(std::move(stream)); }
+
+void ServerCore::on_accept_error(const Error& error) { observer_->on_shed(error); }
+
+void ServerCore::serve(std::unique_ptr<Stream> stream) {
+  if (connections_.size() >= options_.limits.max_connections) {
+    const Error error{Errc::busy, "the server has " + std::to_string(connections_.size()) +
+                                      " connections, the limit is " +
+                                      std::to_string(options_.limits.max_connections) +
+                                      " (max_connections)"};
+    std::string frame;
+    (void)append_head(frame, {.status = "error", .members = error_members(error)});
+    const std::string_view piece = frame;
+    (void)stream->write({&piece, 1});
+    observer_->on_shed(error);
+    return;
+  }
+  auto connection = make_ref<Connection>(*this, std::move(stream));
+  connection->index = connections_.size();
+  connections_.push_back(connection);
+  if (!sweep_timer_.running()) sweep_timer_.start(kSweep);
+  observer_->on_accept(connection->peer());
+  connection->start();
+}
+
+void ServerCore::remove(Connection& connection) {
+  const std::size_t index = connection.index;
+  if (index >= connections_.size() || connections_[index].get() != &connection) return;
+  connections_.back()->index = index;
+  std::swap(connections_[index], connections_.back());
+  const Ref<Connection> removed = std::move(connections_.back());
+  connections_.pop_back();
+  drained_if_empty();
+}
+
+void ServerCore::add_orphan(Exchange& exchange) { orphans_.emplace_back(&exchange); }
+
+void ServerCore::remove_orphan(Exchange& exchange) {
+  const auto at = std::find_if(orphans_.begin(), orphans_.end(),
+                               [&](const auto& each) { return each.get() == &exchange; });
+  if (at == orphans_.end()) return;
+  const Ref<Exchange> guard = *at;
+  orphans_.erase(at);
+  drained_if_empty();
+}
+
+void ServerCore::sweep() {
+  const Ref<ServerCore> guard(this);
+  const Time now = loop_.now();
+  // A connection that closes is replaced by the last one, so go from behind.
+  for (std::size_t i = connections_.size(); i-- > 0;) {
+    if (i < connections_.size()) Ref<Connection>(connections_[i])->tick(now);
+  }
+  if (!connections_.empty()) sweep_timer_.start(kSweep);
+}
+
+void ServerCore::drain(UniqueFunction<void(bool clean)> done) {
+  if (draining_) return;
+  draining_ = true;
+  drained_ = std::move(done);
+  listeners_.clear();
+  drain_timer_.start(Millis(options_.limits.drain_timeout_ms));
+  for (const Ref<Connection>& connection : connections_) connection->drain();
+  loop_.post([core = Ref<ServerCore>(this)] { core->drained_if_empty(); });
+}
+
+void ServerCore::drain_deadline() {
+  const Ref<ServerCore> guard(this);
+  drain_clean_ = false;
+  const std::vector<Ref<Connection>> connections = connections_;
+  if (!std::exchange(drain_cancelled_, true)) {
+    for (const Ref<Connection>& connection : connections) {
+      connection->cancel_all(CancelReason::draining);
+    }
+    drain_timer_.start(Millis(options_.limits.cancel_grace_ms) + kSweep);
+    return;
+  }
+  for (const Ref<Connection>& connection : connections) {
+    connection->close(Observer::CloseReason::drained, "the drain took too long", true);
+  }
+  const std::vector<Ref<Exchange>> orphans = std::exchange(orphans_, {});
+  for (const Ref<Exchange>& orphan : orphans) orphan->let_go();
+  drained_if_empty();
+}
+
+void ServerCore::drained_if_empty() {
+  if (!draining_ || !connections_.empty() || !orphans_.empty() || !drained_) return;
+  drain_timer_.stop();
+  loop_.post([done = std::exchange(drained_, nullptr), clean = drain_clean_]() mutable {
+    done(clean);
+  });
+}
+
+void ServerCore::shut() {
+  drained_ = nullptr;
+  drain_timer_.stop();
+  sweep_timer_.stop();
+  listeners_.clear();
+  const std::vector<Ref<Connection>> connections = connections_;
+  for (const Ref<Connection>& connection : connections) {
+    connection->close(Observer::CloseReason::drained, "the server was closed", true);
+  }
+  const std::vector<Ref<Exchange>> orphans = std::exchange(orphans_, {});
+  for (const Ref<Exchange>& orphan : orphans) orphan->let_go();
+  observer_ = &nobody();
+}
+
+void ServerCore::set_limits(const Limits& limits) {
+  options_.limits = limits;
+  parser_.set_limits(limits.header());
+  for (const Ref<Connection>& connection : connections_) connection->limits_changed();
+}
+
+// ---- Server ----------------------------------------------------------------------------------------
+
+Server::Server(Loop& loop, const Router& router, ServerOptions options)
+    : core_(make_ref<ServerCore>(loop, router, std::move(options))) {}
+
+Server::~Server() { core_->shut(); }
+
+Result<std::string> Server::listen(std::string_view url) { return core_->listen(url); }
+void Server::serve(std::unique_ptr<Stream> stream) { core_->serve(std::move(stream)); }
+void Server::drain(UniqueFunction<void(bool clean)> done) { core_->drain(std::move(done)); }
+std::size_t Server::connections() const noexcept { return core_->connections(); }
+const Limits& Server::limits() const noexcept { return core_->limits(); }
+void Server::set_limits(const Limits& limits) { core_->set_limits(limits); }
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Internal: what is behind a Server.
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cleave/core/listener.h"
+#include "cleave/core/server.h"
+#include "cleave/protocol/header.h"
+#include "cleave/protocol/members.h"
+#include "cleave/protocol/ref.h"
+
+namespace cleave {
+inline namespace v0 {
+
+class Connection;
+class Exchange;
+
+// Owns the listeners and the connections. Counted, as connections that are being called outlive a
+// Server that is destroyed in that call.
+class ServerCore final : public RefCounted<ServerCore>, private Listener::Events {
+ public:
+  ServerCore(Loop& loop, const Router& router, ServerOptions options);
+  ~ServerCore();
+
+  [[nodiscard]] Result<std::string> listen(std::string_view url);
+  void serve(std::unique_ptr<Stream> stream);
+  void drain(UniqueFunction<void(bool clean)> done);
+  // Closes everything; nothing is observed after it.
+  void shut();
+  void set_limits(const Limits& limits);
+
+  [[nodiscard]] Loop& loop() const noexcept { return loop_; }
+  [[nodiscard]] const Router& router() const noexcept { return router_; }
+  [[nodiscard]] const Limits& limits() const noexcept { return options_.limits; }
+  [[nodiscard]] Observer& observer() const noexcept { return *observer_; }
+  [[nodiscard]] HeaderParser& parser() noexcept { return parser_; }
+  [[nodiscard]] bool draining() const noexcept { return draining_; }
+  [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
+
+  void remove(Connection& connection);
+  // One-way requests that go on after their connection.
+  void add_orphan(Exchange& exchange);
+  void remove_orphan(Exchange& exchange);
+
+  // Where collected handlers write; used by one call at a time.
+  struct Scratch {
+    Members members;
+    std::string body;
+    bool in_use = false;
+  };
+  Scratch scratch;
+
+ private:
+  void on_accept(std::unique_ptr<Stream> stream) override;
+  void on_accept_error(const Error& error) override;
+  void sweep();
+  void drain_deadline();
+  void drained_if_empty();
+
+  Loop& loop_;
+  const Router& router_;
+  ServerOptions options_;
+  Observer* observer_;
+  HeaderParser parser_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Ref<Connection>> connections_;
+  std::vector<Ref<Exchange>> orphans_;
+  Timer sweep_timer_;
+  Timer drain_timer_;
+  UniqueFunction<void(bool clean)> drained_;
+  bool draining_ = false;
+  bool drain_clean_ = true;
+  bool drain_cancelled_ = false;
+};
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+// Internal: a TCP connection as a Stream.
+
+#include <memory>
+
+#include "cleave/core/endpoint.h"
+#include "cleave/core/file.h"
+#include "cleave/core/loop.h"
+#include "cleave/core/stream.h"
+#include "cleave/core/unique_function.h"
+#include "cleave/core/watcher.h"
+#include "cleave/protocol/result.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// Reads, writes and sends files itself and uses the loop for readiness only. libuv's streams would
+// send one queued request a turn (1.44), keep each request's memory past the connection's end, not
+// share their descriptor with sendfile(2), and not see a reset while reading is paused.
+class TcpStream final : public Stream {
+ public:
+  // Over a connected, non-blocking socket.
+  [[nodiscard]] static Result<std::unique_ptr<Stream>> adopt(Loop& loop, Fd socket);
+  ~TcpStream() override;
+
+  void set_events(Events* events) override { events_ = events; }
+  void watch(Interest interest) override;
+  [[nodiscard]] Moved read(std::span<char> into) override;
+  [[nodiscard]] Moved write(std::span<const std::string_view> pieces) override;
+  [[nodiscard]] Moved send_file(int fd, std::uint64_t offset, std::size_t length) override;
+  void shutdown_write() override;
+  void reset_on_close() override;
+  [[nodiscard]] Peer peer() const override;
+
+ private:
+  explicit TcpStream(Fd socket) noexcept : socket_(std::move(socket)) {}
+  void on_watched(Watcher::Events events);
+
+  Fd socket_;  // declared first: the watcher must go before it
+  std::unique_ptr<Watcher> watcher_;
+  Events* events_ = nullptr;
+  bool hangup_ = false;
+};
+
+// Connects without blocking; `done` is called later, once, unless the connector is destroyed first.
+class TcpConnector {
+ public:
+  using Done = UniqueFunction<void(Result<std::unique_ptr<Stream>>)>;
+  [[nodiscard]] static std::unique_ptr<TcpConnector> start(Loop& loop, const Endpoint& endpoint,
+                                                           Millis timeout, Done done);
+
+ private:
+  explicit TcpConnector(Loop& loop, Done done);
+  void finish(Result<std::unique_ptr<Stream>> result);
+
+  Loop& loop_;
+  Done done_;
+  Fd socket_;
+  std::unique_ptr<Watcher> watcher_;
+  Timer timer_;
+  Result<std::unique_ptr<Stream>> later_;  // the result, where it is known at once
+};
+
+}  // namespace v0
+}  // namespace cleave

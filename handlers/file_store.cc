@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/handlers/file_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "cleave/handlers/stored_digest.h"
+#include "cleave/handlers/system_error.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+std::string quoted(const FileName& name) {
+  return "'" + name.text() + "'";
+}
+
+tl::unexpected<Error> failed(const FileName& name, int error) {
+  return fail(system_error(error, quoted(name)));
+}
+
+FileStatus status_of(const struct stat& status) {
+  FileStatus result;
+  if (S_ISREG(status.st_mode)) {
+    result.size = static_cast<std::uint64_t>(status.st_size);
+  } else {
+    result.type = S_ISDIR(status.st_mode) ? FileStatus::Type::directory : FileStatus::Type::other;
+  }
+  result.mtime_ms = std::int64_t{status.st_mtim.tv_sec} * 1000 + status.st_mtim.tv_nsec / 1'000'000;
+  return result;
+}
+
+// Of an entry itself, also where it is a symbolic link.
+OrErrno<FileStatus> status_at(const Fd& directory, const std::string& name) {
+  struct stat status {};
+  if (::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    return tl::unexpected<int>(errno);
+  }
+  return status_of(status);
+}
+
+// The `count` smallest names after `after` that `wanted` takes, sorted. Holds no more than those.
+template <typename Wanted>
+OrErrno<std::vector<std::string>> smallest_names(const Fd& directory, std::string_view after,
+                                                 std::size_t count, Wanted wanted) {
+  struct Close {
+    void operator()(DIR* stream) const noexcept { ::closedir(stream); }
+  };
+  // A stream owns its descriptor, and this one stays its owner's.
+  Fd own(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, Close> stream(own ? ::fdopendir(own.get()) : nullptr);
+  if (!stream) return tl::unexpected<int>(errno);
+  (void)own.release();
+  std::vector<std::string> names;  // a heap, the greatest in front
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());
+    if (entry == nullptr && errno != 0) return tl::unexpected<int>(errno);
+    if (entry == nullptr) break;
+    const std::string_view name = entry->d_name;
+    if (name <= after || (names.size() == count && name >= names.front())) continue;
+    if (!wanted(name)) continue;
+    if (names.size() == count) {
+      std::pop_heap(names.begin(), names.end());
+      names.pop_back();
+    }
+    names.emplace_back(name);
+    std::push_heap(names.begin(), names.end());
+  }
+  std::sort_heap(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+std::string_view to_string(FileStatus::Type type) noexcept {
+  switch (type) {
+    case FileStatus::Type::file:
+      return "file";
+    case FileStatus::Type::directory:
+      return "directory";
+    case FileStatus::Type::other:
+      return "other";
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const FileStore>> FileStore::open(const std::string& root,
+                                                         const FileStoreOptions& options) {
+  if (::mkdir(root.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail(system_error(errno, "the store's directory '" + root + "'"));
+  }
+  Fd directory(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail(system_error(errno, "the store's directory '" + root + "'"));
+  auto beneath = std::make_shared<const Beneath>(std::move(directory), options.portable);
+  Upload::sweep(*beneath);
+  return std::shared_ptr<const FileStore>(new FileStore(std::move(beneath)));
+}
+
+Result<OpenedFile> FileStore::open_file(const FileName& name) const {
+  OrErrno<Fd> file = root_->open_file(name.text());
+  if (!file) return failed(name, file.error());
+  struct stat status {};
+  if (::fstat(file->get(), &status) != 0) return failed(name, errno);
+  std::optional<std::string> xxh3 = stored_digest(*file);
+  return OpenedFile{std::make_shared<const Fd>(*std::move(file)), status_of(status),
+                    std::move(xxh3)};
+}
+
+Result<FileStatus> FileStore::status(const FileName& name) const {
+  OrErrno<Fd> parent = root_->open_directory(name.parent());
+  if (!parent) return failed(name, parent.error());
+  OrErrno<FileStatus> status = status_at(*parent, name.leaf());
+  if (!status) return failed(name, status.error());
+  return *status;
+}
+
+Result<DirectoryPage> FileStore::list(const std::optional<FileName>& directory,
+                                      std::string_view after, std::size_t limit) const {
+  const auto refused = [&](int error) {
+    return fail(system_error(error, directory ? quoted(*directory) : "the store's directory"));
+  };
+  OrErrno<Fd> opened = root_->open_directory(directory ? directory->text() : std::string());
+  if (!opened) return refused(opened.error());
+  const auto wanted = [&](std::string_view name) {
+    return FileName::is_part(name) && (directory || name != FileName::kReserved);
+  };
+  // One more than asked for tells whether there are more.
+  OrErrno<std::vector<std::string>> names = smallest_names(*opened, after, limit + 1, wanted);
+  if (!names) return refused(names.error());
+  DirectoryPage page;
+  if (names->size() > limit) {
+    names->pop_back();
+    page.next = names->back();
+  }
+  for (std::string& name : *names) {
+    // One that was deleted meanwhile is left out.
+    if (OrErrno<FileStatus> status = status_at(*opened, name)) {
+      page.entries.push_back({std::move(name), *status});
+    }
+  }
+  return page;
+}
+
+Result<void> FileStore::remove(const FileName& name) const {
+  OrErrno<Fd> parent = root_->open_directory(name.parent());
+  if (!parent) return failed(name, parent.error());
+  const std::string leaf = name.leaf();
+  OrErrno<FileStatus> status = status_at(*parent, leaf);
+  if (!status) return failed(name, status.error());
+  const int flags = status->type == FileStatus::Type::directory ? AT_REMOVEDIR : 0;
+  if (::unlinkat(parent->get(), leaf.c_str(), flags) != 0) {
+    // POSIX lets a system call a directory that is not empty EEXIST.
+    return failed(name, errno == EEXIST ? ENOTEMPTY : errno);
+  }
+  if (OrErrno<void> synced = sync_directory(*parent); !synced) return failed(name, synced.error());
+  return {};
+}
+
+Result<void> FileStore::move(const FileName& from, const FileName& to, bool overwrite) const {
+  OrErrno<Fd> source = root_->open_directory(from.parent());
+  if (!source) return failed(from, source.error());
+  // Before the parents of `to` are made, so that a move of nothing leaves nothing.
+  if (OrErrno<FileStatus> status = status_at(*source, from.leaf()); !status) {
+    return failed(from, status.error());
+  }
+  if (to.text().starts_with(from.text() + "/")) {
+    return fail(Errc::invalid_argument, quoted(from) + " cannot be moved into itself");
+  }
+  OrErrno<Fd> target = root_->make_directories(to.parent());
+  if (!target) return failed(to, target.error());
+  OrErrno<void> renamed = root_->rename(*source, from.leaf(), *target, to.leaf(), overwrite);
+  if (!renamed) {
+    // ENOENT is the source: the target's parent is held.
+    const int error = renamed.error();
+    return failed(error == ENOENT ? from : to, error == EEXIST && overwrite ? ENOTEMPTY : error);
+  }
+  if (OrErrno<void> synced = sync_directory(*target); !synced) return failed(to, synced.error());
+  if (OrErrno<void> synced = sync_directory(*source); !synced) return failed(from, synced.error());
+  return {};
+}
+
+Result<Verification> FileStore::verify(const FileName& name) const {
+  Result<OpenedFile> file = open_file(name);
+  if (!file) return fail(std::move(file.error()));
+  std::string stored = std::move(file->xxh3).value_or("");
+  if (stored.empty()) {
+    return fail(Errc::failed_precondition, quoted(name) + ": no digest was stored with it");
+  }
+  Result<Digest> digest = Digest::create(DigestKind::xxh3);
+  if (!digest) return fail(std::move(digest.error()));
+  return Verification(std::move(file->file), std::move(stored), *std::move(digest), quoted(name));
+}
+
+Result<bool> Verification::step() {
+  std::string buffer(256 * 1024, '\0');
+  for (const std::uint64_t stop = at_ + kStepBytes; at_ < stop;) {
+    const ssize_t count =
+        ::pread(file_->get(), buffer.data(), buffer.size(), static_cast<off_t>(at_));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(system_error(errno, subject_));
+    if (count > 0) {
+      digest_.update({buffer.data(), static_cast<std::size_t>(count)});
+      at_ += static_cast<std::uint64_t>(count);
+      continue;
+    }
+    const std::string found = digest_.finish();
+    if (found == stored_) return true;
+    return fail(Errc::checksum_mismatch,
+                subject_ + ": the stored xxh3 is " + stored_ + ", the content has " + found);
+  }
+  return false;
+}
+
+}  // namespace v0
+}  // namespace cleave

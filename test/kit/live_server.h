@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "cleave/core/loop.h"
+#include "cleave/core/router.h"
+#include "cleave/core/server.h"
+#include "cleave/protocol/api.h"
+
+namespace cleave::testing {
+
+// A server on a loopback port of its own, with its loop on a thread of its own, so that a test can
+// be a plain client that blocks.
+class CLEAVE_API LiveServer {
+ public:
+  explicit LiveServer(std::function<void(Router&, Loop&)> add, ServerOptions options = {});
+  ~LiveServer();
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+
+ private:
+  std::uint16_t port_ = 0;
+  Loop* loop_ = nullptr;
+  std::thread thread_;
+};
+
+}  // namespace cleave::testing
