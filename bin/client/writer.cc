@@ -97,8 +97,8 @@ const std::optional<Error>& Writer::error() const noexcept {
 std::uint64_t Writer::written() const noexcept {
   return state_->written;
 }
-std::string Writer::digest() const {
-  return state_->hash.hex();
+std::string Writer::digest() {
+  return state_->hash.finish();
 }
 
 SharedFd standard_descriptor(int fd) {
