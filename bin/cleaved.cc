@@ -14,8 +14,10 @@
 #include "cleave/bin/config.h"
 #include "cleave/bin/log.h"
 #include "cleave/bin/log_observer.h"
+#include "cleave/bin/observer_pair.h"
 #include "cleave/bin/process_setup.h"
 #include "cleave/core/loop.h"
+#include "cleave/core/metrics.h"
 #include "cleave/core/router.h"
 #include "cleave/core/server.h"
 #include "cleave/core/watcher.h"
@@ -123,18 +125,24 @@ int serve(const CommandLine& command_line, const Config& config) {
   Result<std::unique_ptr<Loop>> loop = Loop::create();
   if (!loop) return give_up(loop.error(), kFailed);
   Log log(STDERR_FILENO, config.log_format, config.log_level);
-  LogObserver observer(log);
+  LogObserver log_observer(log);
+  Metrics metrics;
+  ObserverPair observers(log_observer, metrics);
+
   Router router;
-  const Result<void> added = add_commands(router, **loop, config);
+  std::optional<Server> server;
+  const Result<void> added =
+      add_commands(router, **loop, config, metrics, [&server] { return server->limits(); });
   if (!added) return give_up(added.error(), kFailed);
-  Server server(**loop, router, {.limits = feasible(config.limits, log), .observer = &observer});
-  Control control(**loop, server, log, command_line, config);
+  server.emplace(**loop, router,
+                 ServerOptions{.limits = feasible(config.limits, log), .observer = &observers});
+  Control control(**loop, *server, log, command_line, config);
   const Result<void> watched = control.watch_signals();
   if (!watched) return give_up(watched.error(), kFailed);
 
   std::string announcement;
   for (const std::string& wanted : config.listen) {
-    const Result<std::string> url = server.listen(wanted);
+    const Result<std::string> url = server->listen(wanted);
     if (!url) return give_up(url.error(), kFailed);
     announcement += "listening on " + *url + "\n";
   }

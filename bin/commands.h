@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
+
 #include "cleave/bin/config.h"
+#include "cleave/core/limits.h"
 #include "cleave/core/loop.h"
+#include "cleave/core/metrics.h"
 #include "cleave/core/router.h"
 #include "cleave/protocol/result.h"
 
@@ -10,8 +14,9 @@ namespace cleave {
 inline namespace v0 {
 
 // Registers the commands that cleaved offers. Fails where one cannot do its work: a folder for
-// files that cannot be used.
-[[nodiscard]] Result<void> add_commands(Router& router, Loop& loop, const Config& config);
+// files that cannot be used. `limits` tells those in force; `metrics` outlives the router.
+[[nodiscard]] Result<void> add_commands(Router& router, Loop& loop, const Config& config,
+                                        const Metrics& metrics, std::function<Limits()> limits);
 
 }  // namespace v0
 }  // namespace cleave

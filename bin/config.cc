@@ -96,29 +96,32 @@ Result<std::vector<std::string>> strings_from(const toml::node& node) {
   return strings;
 }
 
-Result<void> read_limit(const toml::key& key, const toml::node& node, const std::string& place,
-                        Limits& limits) {
-  const auto table = limit_table();
-  const auto limit = std::ranges::find(table, key.str(), &LimitInfo::name);
-  if (limit == table.end()) return refuse(place + ": there is no such limit");
+// Takes the value if the limit is one of this table; false if it is not.
+template <typename Options>
+Result<bool> read_limit(std::span<const LimitOf<Options>> table, const toml::key& key,
+                        const toml::node& node, Options& options) {
+  const auto limit = std::ranges::find(table, key.str(), &LimitOf<Options>::name);
+  if (limit == table.end()) return false;
   const auto value = node.value_exact<std::int64_t>();
-  if (!value) return refuse(place + ": expected an integer");
+  if (!value) return refuse("expected an integer");
   if (*value < 0 || static_cast<std::uint64_t>(*value) < limit->min ||
       static_cast<std::uint64_t>(*value) > limit->max) {
-    return refuse(place + ": expected " + std::to_string(limit->min) + " to " +
-                  std::to_string(limit->max) + ", got " + std::to_string(*value));
+    return refuse("expected " + std::to_string(limit->min) + " to " + std::to_string(limit->max) +
+                  ", got " + std::to_string(*value));
   }
-  limits.*(limit->field) = static_cast<std::uint64_t>(*value);
-  return {};
+  options.*(limit->field) = static_cast<std::uint64_t>(*value);
+  return true;
 }
 
 Result<void> read_limits(const toml::node& node, const std::string& name, const std::string& place,
-                         Limits& limits) {
+                         Config& config) {
   const toml::table* const table = node.as_table();
   if (table == nullptr) return refuse(place + ": expected a table, [limits]");
   for (const auto& [key, value] : *table) {
-    Result<void> done = read_limit(key, value, place_of(name, key), limits);
-    if (!done) return done;
+    Result<bool> found = read_limit(limit_table(), key, value, config.limits);
+    if (found && !*found) found = read_limit(exec_limit_table(), key, value, config.exec);
+    if (!found) return refuse(place_of(name, key) + ": " + found.error().message);
+    if (!*found) return refuse(place_of(name, key) + ": there is no such limit");
   }
   return {};
 }
@@ -131,7 +134,7 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   };
   if (key == "listen") return set(config.listen, strings_from(node), place);
   if (key == "root") return set(config.root, word(folder), place);
-  if (key == "exec") return set(config.exec, word(exec_mode), place);
+  if (key == "exec") return set(config.exec.mode, word(exec_mode), place);
   if (key == "insecure") return set(config.insecure, boolean_from(node), place);
   if (key == "log_format") {
     return set(config.log_format,
@@ -141,7 +144,7 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
     return set(config.log_level,
                word([](const std::string& text) { return one_of(kLevels, text); }), place);
   }
-  if (key == "limits") return read_limits(node, name, place, config.limits);
+  if (key == "limits") return read_limits(node, name, place, config);
   return refuse(place + ": there is no such key");
 }
 
@@ -168,7 +171,7 @@ Result<void> apply(const CommandLine& options, Config& config) {
   if (!options.listen.empty()) config.listen = options.listen;
   if (options.insecure) config.insecure = true;
   if (auto done = over(config.root, options.root, folder, "--root"); !done) return done;
-  if (auto done = over(config.exec, options.exec, exec_mode, "--exec"); !done) return done;
+  if (auto done = over(config.exec.mode, options.exec, exec_mode, "--exec"); !done) return done;
   const auto format = [](const std::string& text) { return one_of(kFormats, text); };
   const auto level = [](const std::string& text) { return one_of(kLevels, text); };
   if (auto done = over(config.log_format, options.log_format, format, "--log-format"); !done) {
@@ -184,7 +187,7 @@ Result<void> check_listeners(const Config& config) {
     if (!endpoint) return refuse("listen: " + endpoint.error().message);
     if (endpoint->is_loopback() || config.insecure) continue;
     const std::string_view danger =
-        config.exec == ExecMode::shell ? "run any program" : "write files";
+        config.exec.mode == ExecMode::shell ? "run any program" : "write files";
     return refuse("listen: '" + url + "' is not a loopback address, and whoever reaches it could " +
                   std::string(danger) + "; give --insecure if that is meant");
   }
@@ -263,9 +266,12 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
   std::vector<std::string_view> keys;
   if (running.listen != wanted.listen) keys.emplace_back("listen");
   if (running.root != wanted.root) keys.emplace_back("root");
-  if (running.exec != wanted.exec) keys.emplace_back("exec");
+  if (running.exec.mode != wanted.exec.mode) keys.emplace_back("exec");
   if (running.insecure != wanted.insecure) keys.emplace_back("insecure");
   if (running.log_format != wanted.log_format) keys.emplace_back("log_format");
+  for (const LimitOf<ExecOptions>& limit : exec_limit_table()) {
+    if (running.exec.*(limit.field) != wanted.exec.*(limit.field)) keys.push_back(limit.name);
+  }
   return keys;
 }
 

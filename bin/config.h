@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,20 +8,19 @@
 
 #include "cleave/bin/log.h"
 #include "cleave/core/limits.h"
+#include "cleave/handlers/exec.h"
 #include "cleave/protocol/result.h"
 
 namespace cleave {
 inline namespace v0 {
 
-// Whether clients may run programs. The tutorial's behaviour, any shell line, has to be asked for.
-enum class ExecMode : std::uint8_t { off, shell };
-
 // What cleaved does. Each member is a key of the configuration file and an option of the command
-// line by the same name (with '-' for '_' there); the limits are keys of the file's table [limits].
+// line by the same name (with '-' for '_' there); the limits, those of exec as well, are keys of
+// the file's table [limits].
 struct Config {
   std::vector<std::string> listen = {"tcp://127.0.0.1:8080"};
   std::string root = "./file_upload";
-  ExecMode exec = ExecMode::off;
+  ExecOptions exec = {};  // the key `exec` is its mode
   bool insecure = false;
   LogFormat log_format = LogFormat::text;
   LogLevel log_level = LogLevel::info;

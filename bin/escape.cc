@@ -57,7 +57,7 @@ void append_escaped(std::string& out, std::string_view text, std::size_t limit) 
   while (!text.empty()) {
     const CodePoint point = decode(text);
     const std::string_view raw = text.substr(0, std::max<std::size_t>(point.bytes, 1));
-    std::array<char, 8> escape = {};
+    std::array<char, 12> escape = {};
     std::string_view piece = raw;
     if (point.bytes == 0) {
       piece = "\\ufffd";

@@ -40,14 +40,8 @@ struct Programs {
   std::array<char, kReadBytes> scratch;
 };
 
-// ---- Arguments
-// -----------------------------------------------------------------------------------
-
-// A C string ends at its first zero byte: what the program saw would not be what was sent.
-Result<void> check_text(std::string_view name, std::string_view text) {
-  if (text.find('\0') == std::string_view::npos) return {};
-  return fail(Errc::invalid_argument, "'" + std::string(name) + "' must not hold U+0000");
-}
+// ---- Arguments ----------------------------------------------------------------------------------
+// Their types were checked by the router; Process refuses what no program can be handed (U+0000).
 
 Result<std::vector<std::string>> read_argv(const Request& request) {
   const bool has_argv = request.has("argv");
@@ -56,23 +50,10 @@ Result<std::vector<std::string>> read_argv(const Request& request) {
                                             ? "expected one of 'argv' and 'shell', both came"
                                             : "expected one of 'argv' and 'shell', neither came");
   }
-  std::vector<std::string> argv;
-  if (has_argv) {
-    auto words = request.strings("argv");
-    if (!words) return fail(words.error());
-    if (words->empty()) {
-      return fail(Errc::invalid_argument, "'argv' is empty: expected a program and its arguments");
-    }
-    argv = std::move(*words);
-  } else {
-    auto line = request.string("shell");
-    if (!line) return fail(line.error());
-    argv = {"/bin/sh", "-c", std::string(*line)};
-  }
-  for (const std::string& word : argv) {
-    if (auto checked = check_text(has_argv ? "argv" : "shell", word); !checked) {
-      return fail(checked.error());
-    }
+  if (!has_argv) return {{"/bin/sh", "-c", std::string(request.string("shell").value())}};
+  std::vector<std::string> argv = request.strings("argv").value();
+  if (argv.empty()) {
+    return fail(Errc::invalid_argument, "'argv' is empty: expected a program and its arguments");
   }
   return argv;
 }
@@ -86,23 +67,17 @@ Result<std::vector<std::string>> read_env(const Request& request) {
       {"LANG", "C.UTF-8"},
   };
   if (const auto env = request.header().find("env")) {
-    if (env->kind() != Value::Kind::object) {
-      return fail(Errc::invalid_argument,
-                  "'env' must be an object of strings, " + std::string(env->kind_name()) + " came");
-    }
     for (const Value variable : *env) {
-      const std::string_view name = variable.name();
-      const auto value = variable.string();
-      if (name.empty() || name.find('=') != std::string_view::npos) {
+      const std::string name(variable.name());
+      if (name.empty() || name.find('=') != std::string::npos) {
         return fail(Errc::invalid_argument, "a name in 'env' must not be empty or hold '='");
       }
+      const auto value = variable.string();
       if (!value) {
-        return fail(Errc::invalid_argument, "'env' must be an object of strings, '" +
-                                                std::string(name) + "' is " +
+        return fail(Errc::invalid_argument, "'env' must hold strings, '" + name + "' is " +
                                                 std::string(variable.kind_name()));
       }
-      if (auto checked = check_text("env", *value); !checked) return fail(checked.error());
-      variables.insert_or_assign(std::string(name), std::string(*value));
+      variables.insert_or_assign(name, std::string(*value));
     }
   }
   std::vector<std::string> lines;
@@ -110,32 +85,23 @@ Result<std::vector<std::string>> read_env(const Request& request) {
   return lines;
 }
 
-Result<std::string> read_cwd(const Request& request) {
-  auto cwd = request.string_or("cwd", "");
-  if (!cwd) return fail(cwd.error());
-  if (auto checked = check_text("cwd", *cwd); !checked) return fail(checked.error());
-  if (request.has("cwd") && !cwd->starts_with('/')) {
-    return fail(Errc::invalid_argument, "'cwd' must be an absolute path");
-  }
-  return std::string(*cwd);
-}
-
 Result<ProcessOptions> read_arguments(const Request& request) {
   if (request.has("name") || request.has("args")) {
     return fail(Errc::permission_denied,
                 "this server has no list of named programs; 'argv' and 'shell' are understood");
   }
+  const std::string_view cwd = request.string_or("cwd", "").value();
+  if (request.has("cwd") && !cwd.starts_with('/')) {
+    return fail(Errc::invalid_argument, "'cwd' must be an absolute path");
+  }
   auto argv = read_argv(request);
-  if (!argv) return fail(argv.error());
+  if (!argv) return fail(std::move(argv.error()));
   auto env = read_env(request);
-  if (!env) return fail(env.error());
-  auto cwd = read_cwd(request);
-  if (!cwd) return fail(cwd.error());
-  return ProcessOptions{std::move(*argv), std::move(*env), std::move(*cwd)};
+  if (!env) return fail(std::move(env.error()));
+  return ProcessOptions{std::move(*argv), std::move(*env), std::string(cwd)};
 }
 
-// ---- A run
-// -----------------------------------------------------------------------------------------
+// ---- A run --------------------------------------------------------------------------------------
 
 // One program, from its start until its child was reaped and its output has ended. It feeds the
 // input, gives the output to whoever asks for it, and sees to it that there is an end:
@@ -346,7 +312,7 @@ void Run::abandon() {
 }
 
 void Run::on_exit(ProcessExit exit) {
-  const std::shared_ptr<Run> self = shared_from_this();
+  const std::shared_ptr<Run> self = shared_from_this();  // nobody else may own it at the end
   exit_ = exit;
   duration_ = programs_.loop.now() - started_;
   limit_.stop();
@@ -383,8 +349,7 @@ Members Run::members() const {
   return members;
 }
 
-// ---- The two replies
-// -------------------------------------------------------------------------------
+// ---- The two replies ----------------------------------------------------------------------------
 
 // With an id: the output is a Source, so the program's pipes are read when there is room for more.
 class Streamed final : public Handler, public Source {

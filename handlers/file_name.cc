@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/file_name.h"
 
-#include <array>
-#include <optional>
+#include <utility>
+
+#include "cleave/protocol/utf8.h"
 
 namespace cleave {
 inline namespace v0 {
 namespace {
 
-// Takes one character off the front of `text`, which is not empty: its code point, or nothing
-// where the bytes are not UTF-8 (an overlong form and half a surrogate pair are not).
-std::optional<char32_t> take_character(std::string_view& text) noexcept {
-  static constexpr std::array<char32_t, 5> kSmallest{0, 0, 0x80, 0x800, 0x10000};
-  const auto byte = [&](std::size_t at) {
-    return static_cast<char32_t>(static_cast<unsigned char>(text[at]));
-  };
-  const char32_t lead = byte(0);
-  std::size_t size = 0;
-  if (lead < 0x80) size = 1;
-  if (lead >= 0xC2 && lead < 0xE0) size = 2;
-  if (lead >= 0xE0 && lead < 0xF0) size = 3;
-  if (lead >= 0xF0 && lead < 0xF5) size = 4;
-  if (size == 0 || size > text.size()) return std::nullopt;
-  char32_t code = size == 1 ? lead : lead & (0xFFu >> (size + 1));
-  for (std::size_t at = 1; at < size; ++at) {
-    if ((byte(at) & 0xC0) != 0x80) return std::nullopt;
-    code = code << 6 | (byte(at) & 0x3F);
-  }
-  if (code < kSmallest[size] || code > 0x10FFFF) return std::nullopt;
-  if (code >= 0xD800 && code <= 0xDFFF) return std::nullopt;
-  text.remove_prefix(size);
-  return code;
+// `character` is one character of UTF-8. C1 are U+0080 to U+009F: C2 80 to C2 9F.
+bool is_control(std::string_view character) noexcept {
+  const auto first = static_cast<unsigned char>(character.front());
+  const auto last = static_cast<unsigned char>(character.back());
+  return first < 0x20 || first == 0x7F || (first == 0xC2 && last < 0xA0);
 }
 
 // The rule that a part breaks, as the end of a sentence; empty if it breaks none.
@@ -39,12 +22,11 @@ std::string_view broken_rule(std::string_view part) noexcept {
   if (part == "." || part == "..") return "a part '.' or '..'";
   if (part.size() > FileName::kPartBytes) return "a part of more than 255 bytes";
   while (!part.empty()) {
-    const std::optional<char32_t> character = take_character(part);
-    if (!character) return "bytes that are not UTF-8";
-    if (*character < 0x20 || (*character >= 0x7F && *character <= 0x9F)) {
-      return "a control character";
-    }
-    if (*character == U'\\') return "a backslash";
+    const std::string_view character = part.substr(0, utf8_character_size(part));
+    if (character.empty()) return "bytes that are not UTF-8";
+    if (is_control(character)) return "a control character";
+    if (character == "\\") return "a backslash";
+    part.remove_prefix(character.size());
   }
   return {};
 }

@@ -49,10 +49,9 @@ class Receiving final : public Sink {
       return fail(Errc::io_error, "the file has " + std::to_string(*size_) + " bytes, " +
                                       std::to_string(writer_.written()) + " have come");
     }
-    if (digest_ && *digest_ != writer_.digest()) {
-      return fail(
-          Errc::checksum_mismatch,
-          "xxh3 is to be " + *digest_ + ", that of the bytes that came is " + writer_.digest());
+    if (const std::string digest = writer_.digest(); digest_ && *digest_ != digest) {
+      return fail(Errc::checksum_mismatch,
+                  "xxh3 is to be " + *digest_ + ", that of the bytes that came is " + digest);
     }
     return {};
   }

@@ -77,10 +77,8 @@ int run_put(Invocation& invocation) {
   progress.reset();
   if (file && file->error()) return report_status(*file->error());
   if (!outcome.result) return report_status(outcome.result.error());
-  if (file && file->digest()) {
-    if (auto same = compare(*outcome.header, *file->digest()); !same) {
-      return report_status(same.error());
-    }
+  if (auto ours = file ? file->digest() : std::nullopt) {
+    if (auto same = compare(*outcome.header, *ours); !same) return report_status(same.error());
   }
   if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
   std::fflush(stdout);

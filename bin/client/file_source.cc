@@ -64,9 +64,9 @@ Source::Pulled FileSource::pull(std::size_t room) {
   return Piece{std::move(piece)};
 }
 
-std::optional<std::string> FileSource::digest() const {
+std::optional<std::string> FileSource::digest() {
   if (read_ != size_ || error_) return std::nullopt;
-  return hash_.hex();
+  return hash_.finish();
 }
 
 void FileSource::read_ahead() {

@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
-#include "cleave/bin/client/xxh3.h"
 #include "cleave/core/file.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/reply.h"
+#include "cleave/handlers/digest.h"
 
 namespace cleave::cli {
 
@@ -28,8 +28,8 @@ class FileSource final : public Source, public std::enable_shared_from_this<File
   void on_progress(UniqueFunction<void(std::uint64_t)> callback) {
     on_progress_ = std::move(callback);
   }
-  // The XXH3-64 of the file; empty until all of it has been read.
-  [[nodiscard]] std::optional<std::string> digest() const;
+  // The XXH3-64 of the file, empty unless all of it has been read; asked once, at the end.
+  [[nodiscard]] std::optional<std::string> digest();
   // Why it could not be read to its end.
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
 
@@ -47,7 +47,7 @@ class FileSource final : public Source, public std::enable_shared_from_this<File
   bool reading_ = false;
   std::optional<Buffer> ready_;
   std::optional<Error> error_;
-  Xxh3 hash_;  // the worker's while it reads
+  Digest hash_ = Digest::create(DigestKind::xxh3).value();  // the worker's while it reads
   UniqueFunction<void(std::uint64_t)> on_progress_;
 };
 

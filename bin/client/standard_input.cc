@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/standard_input.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -29,12 +30,15 @@ Source::Pulled StandardInput::pull(std::size_t room) {
 
 Source::Pulled StandardInput::wait() {
   if (!watcher_) {
+    const int flags = ::fcntl(STDIN_FILENO, F_GETFL);
     auto watcher = Watcher::create(loop_, STDIN_FILENO, [this](Watcher::Events) {
       watcher_->watch({});
       wake();
     });
     if (!watcher) return Done{{}, watcher.error()};
     watcher_.emplace(std::move(*watcher));
+    // libuv makes what it watches non-blocking, for everybody who shares it.
+    ::fcntl(STDIN_FILENO, F_SETFL, flags);
   }
   watcher_->watch({.readable = true, .hangup = true});
   return Later{};

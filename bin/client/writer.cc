@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cleave/bin/client/system_error.h"
-#include "cleave/bin/client/xxh3.h"
+#include "cleave/handlers/digest.h"
 
 namespace cleave::cli {
 namespace {
@@ -71,7 +71,7 @@ struct Writer::State : std::enable_shared_from_this<State> {
   bool busy = false;
   std::optional<Error> error;
   std::uint64_t written = 0;
-  Xxh3 hash;  // the worker's while one is busy
+  Digest hash = Digest::create(DigestKind::xxh3).value();  // the worker's while one is busy
 };
 
 Writer::Writer(Loop& loop, SharedFd fd, std::string name, UniqueFunction<void()> failed)
@@ -97,8 +97,8 @@ const std::optional<Error>& Writer::error() const noexcept {
 std::uint64_t Writer::written() const noexcept {
   return state_->written;
 }
-std::string Writer::digest() const {
-  return state_->hash.hex();
+std::string Writer::digest() {
+  return state_->hash.finish();
 }
 
 SharedFd standard_descriptor(int fd) {

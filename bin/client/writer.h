@@ -31,9 +31,9 @@ class Writer {
   // Nothing is left to be written.
   [[nodiscard]] bool idle() const noexcept;
   [[nodiscard]] const std::optional<Error>& error() const noexcept;
-  // What has been written so far, and its XXH3-64.
   [[nodiscard]] std::uint64_t written() const noexcept;
-  [[nodiscard]] std::string digest() const;
+  // The XXH3-64 of all that was written; asked once, at the end.
+  [[nodiscard]] std::string digest();
 
  private:
   struct State;

@@ -36,6 +36,7 @@ std::string refused(std::vector<const char*> arguments) {
 }
 bool says(const std::string& sentence, std::string_view part) {
   INFO(sentence);
+  INFO(part);
   return sentence.find(part) != std::string::npos;
 }
 
@@ -61,7 +62,7 @@ TEST_CASE("without arguments cleaved serves loopback, keeps files and runs nothi
   REQUIRE(config);
   CHECK(config->listen == std::vector<std::string>{"tcp://127.0.0.1:8080"});
   CHECK(config->root == "./file_upload");
-  CHECK(config->exec == ExecMode::off);
+  CHECK(config->exec.mode == ExecMode::off);
   CHECK(config->log_format == LogFormat::text);
   CHECK(config->log_level == LogLevel::info);
   CHECK(config->limits.header_bytes == Limits().header_bytes);
@@ -84,7 +85,7 @@ TEST_CASE("every option has its key") {
   for (const Config& config : {*by_option, *by_key}) {
     CHECK(config.listen == std::vector<std::string>{"tcp://127.0.0.1:1", "tcp://0.0.0.0:2"});
     CHECK(config.root == "/r");
-    CHECK(config.exec == ExecMode::shell);
+    CHECK(config.exec.mode == ExecMode::shell);
     CHECK(config.insecure);
     CHECK(config.log_format == LogFormat::json);
     CHECK(config.log_level == LogLevel::debug);
@@ -92,28 +93,56 @@ TEST_CASE("every option has its key") {
 }
 
 TEST_CASE("every limit is a key of [limits], up to both ends of its range") {
-  for (const LimitInfo& limit : limit_table()) {
-    for (const std::uint64_t value : {limit.min, limit.max}) {
-      const std::string toml = "[limits]\n" + std::string(limit.name) + " = ";
-      const auto config = parse_config(toml + std::to_string(value), "c.toml");
-      REQUIRE_MESSAGE(config.has_value(), limit.name);
-      CHECK(config->limits.*(limit.field) == value);
+  const auto check = [](const auto& table, auto member) {
+    for (const auto& limit : table) {
+      for (const std::uint64_t value : {limit.min, limit.max}) {
+        const std::string toml = "[limits]\n" + std::string(limit.name) + " = ";
+        const auto config = parse_config(toml + std::to_string(value), "c.toml");
+        REQUIRE_MESSAGE(config.has_value(), limit.name);
+        CHECK((*config).*member.*(limit.field) == value);
+      }
     }
-  }
+  };
+  check(limit_table(), &Config::limits);
+  check(exec_limit_table(), &Config::exec);
 }
 
 TEST_CASE("a limit beyond its range is refused with the line, the name and the range") {
-  for (const LimitInfo& limit : limit_table()) {
-    const std::string name(limit.name);
-    const std::string range =
-        "expected " + std::to_string(limit.min) + " to " + std::to_string(limit.max);
-    const std::string toml = "[limits]\n" + name + " = ";
-    CHECK(says(refusal(toml + std::to_string(limit.max + 1)), "c.toml:2: " + name + ": " + range));
-    CHECK(says(refusal(toml + "-1"), range));
-    CHECK(says(refusal(toml + "1.5"), "expected an integer"));
-    CHECK(says(refusal(toml + "\"1\""), "expected an integer"));
-    CHECK(says(refusal(toml + "true"), "expected an integer"));
-  }
+  const auto check = [](const auto& table) {
+    for (const auto& limit : table) {
+      const std::string name(limit.name);
+      const std::string range =
+          "expected " + std::to_string(limit.min) + " to " + std::to_string(limit.max);
+      const std::string toml = "[limits]\n" + name + " = ";
+      CHECK(
+          says(refusal(toml + std::to_string(limit.max + 1)), "c.toml:2: " + name + ": " + range));
+      CHECK(says(refusal(toml + "-1"), range));
+      CHECK(says(refusal(toml + "1.5"), "expected an integer"));
+      CHECK(says(refusal(toml + "\"1\""), "expected an integer"));
+      CHECK(says(refusal(toml + "true"), "expected an integer"));
+    }
+  };
+  check(limit_table());
+  check(exec_limit_table());
+}
+
+TEST_CASE("the page of the programs has every limit with its default and its range") {
+  std::ifstream file("bin/README.md");
+  const std::string page(std::istreambuf_iterator<char>(file), {});
+  // 1,048,576, as people read it.
+  const auto grouped = [](std::uint64_t number) {
+    std::string text = std::to_string(number);
+    for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+    return text;
+  };
+  const auto check = [&](const auto& table, const auto& defaults) {
+    for (const auto& limit : table) {
+      CHECK(says(page, "| `" + std::string(limit.name) + "` | " + grouped(defaults.*(limit.field)) +
+                           " | " + grouped(limit.min) + " to " + grouped(limit.max) + " |"));
+    }
+  };
+  check(limit_table(), Limits());
+  check(exec_limit_table(), ExecOptions());
 }
 
 TEST_CASE("an unknown key is refused with its line") {
@@ -199,11 +228,13 @@ TEST_CASE("what a reload cannot change is named") {
   Config wanted;
   wanted.listen = {"tcp://127.0.0.1:1"};
   wanted.root = "/r";
-  wanted.exec = ExecMode::shell;
+  wanted.exec.mode = ExecMode::shell;
+  wanted.exec.exec_max_running = 1;
   wanted.insecure = true;
   wanted.log_format = LogFormat::json;
-  CHECK(restart_keys(running, wanted) ==
-        std::vector<std::string_view>{"listen", "root", "exec", "insecure", "log_format"});
+  CHECK(restart_keys(running, wanted) == std::vector<std::string_view>{"listen", "root", "exec",
+                                                                       "insecure", "log_format",
+                                                                       "exec_max_running"});
 }
 
 TEST_CASE("a reload changes limits and the log's level") {

@@ -9,8 +9,9 @@ import termios
 import threading
 import unittest
 
+from process_facts import descriptors, eventually, memory
 from python_client import Client, Closed, frame
-from running_daemon import Daemon, eventually
+from support import Daemon
 
 LONG = os.environ.get("CLEAVE_LONG_TESTS") == "1"
 MIB = 1024 * 1024
@@ -21,11 +22,10 @@ class DaemonTest(unittest.TestCase):
     """A daemon of its own for every test, so that its memory tells of this test alone."""
 
     def setUp(self):
-        self.daemon = Daemon("--exec", "shell")
-        self.addCleanup(self.stop)
-
-    def stop(self):
-        self.assertEqual(self.daemon.stop(), 0)
+        self.daemon = Daemon("--exec", "shell").__enter__()
+        self.addCleanup(self.daemon.__exit__)
+        self.pid = self.daemon.process.pid
+        self.addCleanup(lambda: self.assertEqual(self.daemon.stop(), 0))
 
     def connect(self, **options):
         client = Client("127.0.0.1", self.daemon.port, **options)
@@ -171,13 +171,13 @@ class Memory(DaemonTest):
 
         self.assertTrue(eventually(stands_still, 30))
         self.assertLess(sent[0], size)
-        self.assertLess(self.daemon.memory("VmHWM"), 32 * MIB)
+        self.assertLess(memory(self.pid, "VmHWM"), 32 * MIB)
         header = client.recv_head()
         self.assertEqual(header["data_size"], size)
         for _ in range(size // MIB):
             self.assertEqual(client.recv_bytes(MIB), block)
         sender.join()
-        self.assertLess(self.daemon.memory("VmHWM"), 32 * MIB)
+        self.assertLess(memory(self.pid, "VmHWM"), 32 * MIB)
         self.assert_echoes(client)
 
     def test_files_of_every_size_go_there_and_back(self):
@@ -195,7 +195,7 @@ class Memory(DaemonTest):
             self.assert_ok(header)
             self.assertEqual(header["file_size"], size)
             self.assertEqual(body, data)
-        self.assertLess(self.daemon.memory("VmHWM"), 32 * MIB)
+        self.assertLess(memory(self.pid, "VmHWM"), 32 * MIB)
 
     @unittest.skipUnless(LONG, "writes 5 GiB; set CLEAVE_LONG_TESTS=1")
     def test_a_file_of_5_gib_goes_there_and_back_in_constant_memory(self):
@@ -217,7 +217,7 @@ class Memory(DaemonTest):
         self.assertEqual(header["data_size"], count * MIB)
         for n in range(count):
             self.assertEqual(client.recv_bytes(MIB), piece(n))
-        self.assertLess(self.daemon.memory("VmHWM"), 32 * MIB)
+        self.assertLess(memory(self.pid, "VmHWM"), 32 * MIB)
 
 
 def raw(text):
@@ -317,8 +317,8 @@ class BadInput(DaemonTest):
                         check(client)
                     with Client("127.0.0.1", self.daemon.port) as fresh:
                         self.assert_echoes(fresh)
-        self.assertTrue(eventually(lambda: self.daemon.descriptors() <= self.before),
-                        f"{self.daemon.descriptors()} descriptors, {self.before} before")
+        self.assertTrue(eventually(lambda: descriptors(self.pid) <= self.before),
+                        f"{descriptors(self.pid)} descriptors, {self.before} before")
 
     def run_all(self):
         self.every_case({name: (data, self.check_fatal) for name, data in FATAL.items()})
@@ -368,14 +368,14 @@ class BadInput(DaemonTest):
     def test_bad_input_gets_its_answer_and_leaves_nothing_behind(self):
         with self.connect() as client:
             self.assert_echoes(client)
-        self.before = self.daemon.descriptors()
+        self.before = descriptors(self.pid)
         # The connection above may not have been let go of yet.
-        eventually(lambda: self.daemon.descriptors() < self.before, 0.5)
-        self.before = self.daemon.descriptors()
+        eventually(lambda: descriptors(self.pid) < self.before, 0.5)
+        self.before = descriptors(self.pid)
         self.run_all()
-        first = self.daemon.memory("VmRSS")
+        first = memory(self.pid, "VmRSS")
         self.run_all()
-        self.assertLessEqual(self.daemon.memory("VmRSS") - first, 64 * 1024)
+        self.assertLessEqual(memory(self.pid, "VmRSS") - first, 64 * 1024)
 
     def test_foreign_protocols_are_called_by_their_names(self):
         for name, word in (("HTTP", "HTTP"), ("TLS", "TLS"), ("big-endian length", "endian")):

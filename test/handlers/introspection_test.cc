@@ -64,11 +64,13 @@ TEST_CASE("help describes every command with its arguments") {
   const auto help = watched.ask("help");
   std::vector<std::string> names;
   std::vector<std::string> arguments;
-  for (const Value command : *help->find("commands")) {
+  const Value commands = help->find("commands").value();
+  for (const Value command : commands) {
     names.emplace_back(*command.find("cmd")->string());
     CHECK_FALSE(command.find("summary")->string()->empty());
     if (names.back() != "exec") continue;
-    for (const Value argument : *command.find("arguments")) {
+    const Value described = command.find("arguments").value();
+    for (const Value argument : described) {
       arguments.emplace_back(*argument.find("name")->string());
       CHECK(argument.find("type")->string().has_value());
       CHECK(argument.find("required")->boolean() == false);

@@ -37,7 +37,8 @@ std::string upper_one_by_one(std::string bytes) {
 TEST_CASE("upper changes a to z and no other byte, at every length around its blocks") {
   const LiveServer server = upper_server();
   PlainClient client(server.port());
-  for (const std::size_t size : {0, 1, 31, 32, 33, 63, 64, 65, 256, 4'096, 65'535, 100'001}) {
+  const std::size_t sizes[] = {0, 1, 31, 32, 33, 63, 64, 65, 256, 4'096, 65'535, 100'001};
+  for (const std::size_t size : sizes) {
     CAPTURE(size);
     const std::string body = all_bytes(size);
     CHECK(client.ask(Members().set("cmd", "upper"), body).body == upper_one_by_one(body));

@@ -40,6 +40,8 @@ class CLEAVE_API PlainClient {
 
   // Sends one frame; `data_size` is added to the members.
   void send(Members members, std::string_view body = {});
+  // Sends bytes as they are.
+  void write(std::string_view bytes);
   // The next frame. Throws at the end of the connection, after a minute without a byte, and at
   // what is no frame.
   Frame read();
@@ -52,8 +54,6 @@ class CLEAVE_API PlainClient {
   void reset();
 
  private:
-  void write(std::string_view bytes);
-
   Fd fd_;
   HeaderParser parser_;
   Decoder decoder_{parser_};

@@ -27,7 +27,7 @@ LIBRARIES = {
     "uv": (r"uv(\.h|/.*)", r"(core|test|bench)/.*"),
     "RapidJSON": (r"rapidjson/.*", r"protocol/header\.cc"),
     "RapidJSON's documents": (r"rapidjson/document\.h", r"(?!)"),
-    "digests": (r"(openssl/.*|xxh.*\.h)", r"(handlers|test|bench)/.*"),
+    "digests": (r"(openssl/.*|xxh.*\.h)", r"(handlers|bin|test|bench)/.*"),
     "CLI11": (r"CLI/.*", r"(bin|test|bench)/.*"),
     "toml++": (r"toml\+\+/.*", r"(bin|test|bench)/.*"),
     "spdlog": (r"(spdlog|fmt)/.*", r"(bin|test|bench)/.*"),
@@ -50,6 +50,12 @@ def includes(text):
 def path_of(name):
     """The file behind an include of ours: "cleave/core/loop.h" is core/loop.h."""
     return re.sub(r"^testing/", "test/kit/", name.removeprefix("cleave/"))
+
+
+def is_neighbour(path, name, files):
+    """True for what a test shares with the tests beside it, which nobody else can include."""
+    beside = str(pathlib.PurePath(path).parent / name)
+    return layer_of(path) == "test" and beside in files
 
 
 def reaches_uv(path, files, seen):
@@ -77,7 +83,7 @@ def violations(files):
                     found.append(f"{path} includes {name}, which is no file")
                 elif layer in ("handlers", "bin") and reaches_uv(path_of(name), files, set()):
                     found.append(f"{path} includes {name}, which brings in uv.h")
-            elif quoted:
+            elif quoted and not is_neighbour(path, name, files):
                 found.append(f'{path} includes "{name}": files of ours are spelled "cleave/…"')
             for library, (pattern, allowed) in LIBRARIES.items():
                 if re.fullmatch(pattern, name) and not re.fullmatch(allowed, path):

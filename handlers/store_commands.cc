@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/handlers/store_commands.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cleave/handlers/put_command.h"
+#include "cleave/handlers/store_arguments.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+using Store = std::shared_ptr<const FileStore>;
+
+constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kListed = 1'000;
+constexpr std::int64_t kListedMax = 10'000;
+
+const Argument kFilename{
+    .name = "filename", .summary = "its name: a relative path", .required = true};
+
+// Runs `work` in the pool and answers with what `reply` makes of its result. A Reply may hold a
+// Buffer, which belongs to the loop's thread, so it is made there.
+template <typename Work, typename MakeReply>
+void answer(Loop& loop, ReplyToken token, Work work, MakeReply reply) {
+  loop.offload(std::move(work),
+               [token = std::move(token), reply = std::move(reply)](auto outcome) mutable {
+                 if (!outcome) return std::move(token).fail(std::move(outcome.error()));
+                 std::move(token).send(reply(*std::move(outcome)));
+               });
+}
+
+// For work that gives nothing: an empty result, as a pool's work has to give one.
+struct Nothing {};
+Result<Nothing> to_result(Result<void> result) {
+  if (!result) return fail(std::move(result.error()));
+  return Nothing{};
+}
+Reply no_results(Nothing /*nothing*/) {
+  return {};
+}
+
+Members status_members(const FileStatus& status) {
+  Members members;
+  members.set("file_size", status.size).set("mtime_ms", status.mtime_ms);
+  return members;
+}
+
+// ---- get
+
+struct Range {
+  std::uint64_t offset = 0;
+  std::uint64_t length = std::numeric_limits<std::uint64_t>::max();
+};
+
+// The file, and how much of it is to be sent.
+struct Part {
+  OpenedFile file;
+  Range range;
+};
+
+Result<Part> open_part(const FileStore& store, const FileName& name, Range range) {
+  Result<OpenedFile> file = store.open_file(name);
+  if (!file) return fail(std::move(file.error()));
+  const std::uint64_t size = file->status.size;
+  if (range.offset > size) {
+    return fail(Errc::invalid_argument, "'offset' is " + std::to_string(range.offset) +
+                                            ", and the file has " + std::to_string(size) +
+                                            " bytes");
+  }
+  range.length = std::min(range.length, size - range.offset);
+  return Part{*std::move(file), range};
+}
+
+Reply part_reply(Part part) {
+  Reply reply{.members = status_members(part.file.status)};
+  if (part.file.xxh3) reply.members.set("xxh3", *part.file.xxh3);
+  if (part.range.length > 0) {
+    reply.body = FileRange{std::move(part.file.file), part.range.offset, part.range.length};
+  }
+  return reply;
+}
+
+void get(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+  Result<FileName> name = name_argument(request, "filename");
+  if (!name) return std::move(token).fail(std::move(name.error()));
+  Range range;
+  range.offset = static_cast<std::uint64_t>(*request.integer_or("offset", 0, kNoLimit, 0));
+  range.length = static_cast<std::uint64_t>(*request.integer_or("length", 0, kNoLimit, kNoLimit));
+  answer(
+      loop, std::move(token),
+      [store, name = *std::move(name), range] { return open_part(*store, name, range); },
+      part_reply);
+}
+
+// ---- list
+
+// The page as lines of JSON.
+Reply page_reply(const DirectoryPage& page) {
+  Reply reply;
+  std::string lines;
+  for (const DirectoryPage::Entry& entry : page.entries) {
+    Members line;
+    line.set("name", entry.name)
+        .set("type", to_string(entry.status.type))
+        .set("file_size", entry.status.size)
+        .set("mtime_ms", entry.status.mtime_ms);
+    lines += line.object();
+    lines += '\n';
+  }
+  if (page.next) reply.members.set("next", *page.next);
+  reply.body = Buffer::own(std::move(lines));
+  return reply;
+}
+
+void list(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+  std::optional<FileName> directory;
+  if (request.has("filename")) {
+    Result<FileName> name = name_argument(request, "filename");
+    if (!name) return std::move(token).fail(std::move(name.error()));
+    directory = *std::move(name);
+  }
+  const auto limit = static_cast<std::size_t>(*request.integer_or("limit", 1, kListedMax, kListed));
+  answer(
+      loop, std::move(token),
+      [store, directory = std::move(directory),
+       after = std::string(*request.string_or("after", "")),
+       limit] { return store->list(directory, after, limit); },
+      page_reply);
+}
+
+// ---- stat
+
+struct FileFacts {
+  FileStatus status;
+  std::optional<std::string> xxh3;
+};
+
+Result<FileFacts> facts_of(const FileStore& store, const FileName& name) {
+  Result<FileStatus> status = store.status(name);
+  if (!status) return fail(std::move(status.error()));
+  if (status->type != FileStatus::Type::file) return FileFacts{*status, {}};
+  // The digest is read from the file itself, which may be one that may be seen, but not read.
+  Result<OpenedFile> file = store.open_file(name);
+  if (!file) return FileFacts{*status, {}};
+  return FileFacts{file->status, std::move(file->xxh3)};
+}
+
+Reply facts_reply(const FileFacts& facts) {
+  Reply reply{.members = status_members(facts.status)};
+  reply.members.set("type", to_string(facts.status.type));
+  if (facts.xxh3) reply.members.set("xxh3", *facts.xxh3);
+  return reply;
+}
+
+// `stat` and `delete` name a file, or an upload.
+Result<FileName> file_or_upload(const Request& request) {
+  if (request.has("upload")) return fail(resumable_refusal());
+  return name_argument(request, "filename");
+}
+
+void stat(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+  Result<FileName> name = file_or_upload(request);
+  if (!name) return std::move(token).fail(std::move(name.error()));
+  answer(
+      loop, std::move(token), [store, name = *std::move(name)] { return facts_of(*store, name); },
+      facts_reply);
+}
+
+// ---- delete, move
+
+void remove(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+  Result<FileName> name = file_or_upload(request);
+  if (!name) return std::move(token).fail(std::move(name.error()));
+  answer(
+      loop, std::move(token),
+      [store, name = *std::move(name)] { return to_result(store->remove(name)); }, no_results);
+}
+
+void move(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+  Result<FileName> from = name_argument(request, "filename");
+  if (!from) return std::move(token).fail(std::move(from.error()));
+  Result<FileName> to = name_argument(request, "to");
+  if (!to) return std::move(token).fail(std::move(to.error()));
+  answer(
+      loop, std::move(token),
+      [store, from = *std::move(from), to = *std::move(to),
+       overwrite = *request.boolean_or("overwrite", true)] {
+        return to_result(store->move(from, to, overwrite));
+      },
+      no_results);
+}
+
+// ---- verify
+
+// One step after another, each a job of its own. Keeps itself alive while it runs.
+class Verify final : public std::enable_shared_from_this<Verify> {
+ public:
+  Verify(Loop& loop, Store store, FileName name, ReplyToken token)
+      : loop_(loop), store_(std::move(store)), name_(std::move(name)), token_(std::move(token)) {}
+
+  void start() {
+    token_.on_cancel([self = weak_from_this()](CancelReason) {
+      if (const std::shared_ptr<Verify> verify = self.lock()) verify->cancelled_ = true;
+    });
+    step();
+  }
+
+ private:
+  void step() {
+    loop_.offload([this] { return work(); },
+                  [self = shared_from_this()](Result<bool> finished) {
+                    self->step_done(std::move(finished));
+                  });
+  }
+
+  Result<bool> work() {
+    if (!verification_) {
+      Result<Verification> opened = store_->verify(name_);
+      if (!opened) return fail(std::move(opened.error()));
+      verification_ = *std::move(opened);
+    }
+    return verification_->step();
+  }
+
+  void step_done(Result<bool> finished) {
+    if (!finished) return std::move(token_).fail(std::move(finished.error()));
+    if (*finished) {
+      return std::move(token_).ok(
+          Members().set("file_size", verification_->size()).set("xxh3", verification_->xxh3()));
+    }
+    // If it was cancelled, the token answers so as it goes, with this object.
+    if (!cancelled_) step();
+  }
+
+  Loop& loop_;
+  Store store_;
+  FileName name_;
+  ReplyToken token_;
+  std::optional<Verification> verification_;
+  bool cancelled_ = false;
+};
+
+void verify(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+  Result<FileName> name = name_argument(request, "filename");
+  if (!name) return std::move(token).fail(std::move(name.error()));
+  std::make_shared<Verify>(loop, store, *std::move(name), std::move(token))->start();
+}
+
+}  // namespace
+
+void add_store(Router& router, Loop& loop, Store store) {
+  using Type = Argument::Type;
+  const auto add = [&](const char* name, CommandSpec spec, auto function) {
+    spec.takes_body = false;
+    router.add(name, std::move(spec),
+               later([&loop, store, function](const Request& request, Buffer, ReplyToken token) {
+                 function(loop, store, request, std::move(token));
+               }));
+  };
+  add("get",
+      {.summary = "replies with a file, or a part of it",
+       .arguments = {kFilename,
+                     {.name = "offset", .type = Type::integer, .summary = "where to begin"},
+                     {.name = "length", .type = Type::integer, .summary = "bytes at most"}}},
+      get);
+  add("list",
+      {.summary = "lists a directory, sorted by name, as lines of JSON",
+       .arguments = {{.name = "filename", .summary = "the directory; the root where absent"},
+                     {.name = "after", .summary = "begin behind this name"},
+                     {.name = "limit",
+                      .type = Type::integer,
+                      .summary = "entries at most; 1,000 where absent",
+                      .min = 1,
+                      .max = kListedMax}}},
+      list);
+  add("stat",
+      {.summary = "tells what a file is",
+       .arguments = {{.name = "filename", .summary = "its name: a relative path"}}},
+      stat);
+  add("delete",
+      {.summary = "deletes a file or an empty directory",
+       .arguments = {{.name = "filename", .summary = "its name: a relative path"}}},
+      remove);
+  add("move",
+      {.summary = "gives a file or a directory another name",
+       .arguments = {kFilename,
+                     {.name = "to", .summary = "the new name", .required = true},
+                     {.name = "overwrite",
+                      .type = Type::boolean,
+                      .summary = "false: refuse to replace a file"}}},
+      move);
+  add("verify",
+      {.summary = "compares a file with the digest that was stored with it",
+       .arguments = {kFilename}},
+      verify);
+  add_put(router, loop, std::move(store));
+}
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+
+#include "cleave/core/loop.h"
+#include "cleave/core/router.h"
+#include "cleave/handlers/file_store.h"
+#include "cleave/protocol/api.h"
+
+namespace cleave {
+inline namespace v0 {
+
+// The commands of a file store: `put`, `get`, `list`, `stat`, `delete`, `move` and `verify`. All
+// file work is done in the loop's worker pool. `loop` must outlive the router.
+//
+//     add_store(router, *loop, FileStore::open("file_upload").value());
+//
+// - put: see put_command.h. Older clients name the size in `filesize`; such a put is never
+// answered.
+// - get: `length` is cut where it reaches beyond the end of the file; an `offset` beyond the end is
+//   an invalid argument.
+// - list: a line for each entry. Entries that no file name can name are left out (FileName).
+// - verify: reads the file in steps, and stops between two of them when it is cancelled.
+//
+// A process that runs it should ignore SIGXFSZ if it has a limit for the size of files: exceeding
+// that is then `too_large`.
+CLEAVE_API void add_store(Router& router, Loop& loop, std::shared_ptr<const FileStore> store);
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""What can be seen of a process from outside."""
+
+import os
+import pathlib
+import re
+import time
+
+
+def eventually(condition, seconds=5.0):
+    """Waits for something that another process does; the last value of the condition."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(0.01)
+
+
+def memory(pid, field):
+    """A figure of /proc/PID/status, in bytes: VmRSS is now, VmHWM the most so far."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) * 1024
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def is_gone(pid):
+    return not pathlib.Path(f"/proc/{pid}").exists()
