@@ -63,6 +63,7 @@ std::string find_program(const ProcessOptions& options, int& error) {
   error = 0;
   if (name.find('/') != std::string::npos) return name;
   error = ENOENT;
+  if (name.empty()) return {};
   std::string_view rest = search_path(options);
   for (bool last = false; !last;) {
     const std::size_t colon = rest.find(':');

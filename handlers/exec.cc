@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "cleave/core/pipe.h"
 #include "cleave/core/process.h"
 
 namespace cleave {
@@ -235,11 +236,11 @@ Result<void> Run::connect() {
 void Run::feed() {
   while (writer_ && !input_.empty()) {
     const PipeWriter::Written written = writer_->write(input_.front().bytes());
-    if (written.outcome == PipeWriter::Outcome::would_block) return;
     // A program need not read its input: `head` does not.
     if (written.outcome == PipeWriter::Outcome::gone) return drop_input();
     input_.front().drop_front(written.bytes);
-    if (input_.front().empty()) input_.pop_front();
+    if (written.outcome == PipeWriter::Outcome::would_block) return;
+    input_.pop_front();
   }
   if (input_ended_ || !writer_) drop_input();
 }

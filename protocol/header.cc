@@ -101,8 +101,7 @@ void Header::last_ref_dropped() noexcept {
   if (--pool.alive == 0 && pool.closed) delete &pool;
 }
 
-// ---- Reading a value
-// ------------------------------------------------------------------------------
+// ---- Reading a value ---------------------------------------------------------------------
 
 Value::Kind Value::kind() const noexcept {
   return header_->nodes_[index_].kind;
@@ -169,8 +168,7 @@ std::optional<Value> Value::find(std::string_view name) const noexcept {
   return std::nullopt;
 }
 
-// ---- Reading a member
-// -----------------------------------------------------------------------------
+// ---- Reading a member --------------------------------------------------------------------
 
 Result<std::string_view> Header::string(std::string_view name) const {
   const std::optional<Value> value = find(name);
@@ -229,8 +227,7 @@ Result<std::vector<std::string>> Header::strings(std::string_view name) const {
   return texts;
 }
 
-// ---- Parsing
-// --------------------------------------------------------------------------------------
+// ---- Parsing ----------------------------------------------------------------------------
 
 // Receives what the reader finds and lays it out flat. Returning false stops the reader, and with
 // it its recursion. The names of its functions are the reader's.
@@ -258,7 +255,8 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
   bool Key(const char* text, Size size, bool) {
     const std::string_view name(text, size);
     if (size > limits.key_bytes) {
-      return refuse("a name of " + std::to_string(size) + " bytes, and the limit (key_bytes) is " +
+      return refuse("a name of " + std::to_string(size) +
+                    " bytes, and the limit (header_key_bytes) is " +
                     std::to_string(limits.key_bytes));
     }
     if (!is_utf8(name)) return refuse("a name that is not UTF-8: half a surrogate pair");
@@ -292,7 +290,8 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
 
   bool add(Kind kind, std::string_view text = {}) {
     if (count() > limits.values) {  // the root is not counted
-      return refuse("more values than the limit (values) of " + std::to_string(limits.values));
+      return refuse("more values than the limit (header_values) of " +
+                    std::to_string(limits.values));
     }
     const std::uint32_t text_at = keep(text);
     header.nodes_.push_back({.kind = kind,
@@ -309,7 +308,8 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
   // While a container is open, its `end` holds the container around it.
   bool open_container(Kind kind) {
     if (depth == limits.depth) {
-      return refuse("deeper nesting than the limit (depth) of " + std::to_string(limits.depth));
+      return refuse("deeper nesting than the limit (header_depth) of " +
+                    std::to_string(limits.depth));
     }
     if (!add(kind)) return false;
     ++depth;

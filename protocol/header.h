@@ -52,7 +52,8 @@ class CLEAVE_API Value {
   [[nodiscard]] Iterator begin() const noexcept;
   [[nodiscard]] Iterator end() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept;
-  // The member called `name` of an object; empty if there is none.
+  // The member called `name` of an object; empty if there is none. Give the result a name before
+  // you loop over it: C++20 ends the optional of `for (… : *value.find("a"))` too early.
   [[nodiscard]] std::optional<Value> find(std::string_view name) const noexcept;
 
  private:

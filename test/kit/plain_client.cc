@@ -21,6 +21,16 @@ void check(bool good, const std::string& what) {
   if (!good) throw std::runtime_error(what + " failed: " + std::strerror(errno));
 }
 
+// A socket with a time limit is not asked again by the system after a signal (of a child's end).
+template <typename Call>
+ssize_t uninterrupted(Call call) {
+  ssize_t size = -1;
+  do {
+    size = call();
+  } while (size < 0 && errno == EINTR);
+  return size;
+}
+
 }  // namespace
 
 std::string Frame::text(std::string_view name) const {
@@ -57,7 +67,8 @@ void PlainClient::send(Members members, std::string_view body) {
 
 void PlainClient::write(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t size = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t size =
+        uninterrupted([&] { return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL); });
     check(size > 0, "sending");
     bytes.remove_prefix(static_cast<std::size_t>(size));
   }
@@ -78,7 +89,9 @@ Frame PlainClient::read() {
       return frame;
     } else {
       input_.resize(64 * 1024);
-      const ssize_t size = ::recv(fd_.get(), input_.data(), input_.size(), 0);
+      const ssize_t size =
+          uninterrupted([&] { return ::recv(fd_.get(), input_.data(), input_.size(), 0); });
+      if (size == 0) throw std::runtime_error("the connection ended");
       check(size > 0, "receiving");
       input_.resize(static_cast<std::size_t>(size));
       used_ = 0;

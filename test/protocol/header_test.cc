@@ -94,6 +94,16 @@ TEST_CASE("strings and names are decoded: escapes, pairs of surrogates, U+0000 i
   CHECK(header->string("z") == "a\0b"s);
 }
 
+TEST_CASE("a member has a name, the elements of an array and the object itself have none") {
+  const auto header = parsed(R"({"a":[1,{"b":2},[3]],"c":4})");
+  std::string names;
+  for (const Value value : header->root()) names += std::string(value.name()) + ',';
+  const Value elements = *header->find("a");
+  for (const Value element : elements) names += std::string(element.name()) + ',';
+  CHECK(names == "a,c,,,,");
+  CHECK(header->root().name() == "");
+}
+
 TEST_CASE("a value says its kind in words") {
   const auto header = parsed(R"({"a":null,"b":true,"c":1,"d":"","e":[],"f":{}})");
   std::string kinds;
@@ -241,7 +251,7 @@ TEST_CASE("nesting is refused beyond its limit, and taken at it") {
   };
   CHECK(refusal(nested(16)) == "it was taken");
   CHECK(refusal(nested(17)) ==
-        "the header has deeper nesting than the limit (depth) of 16 (byte 21)");
+        "the header has deeper nesting than the limit (header_depth) of 16 (byte 21)");
   const auto objects = [](std::size_t depth) {
     return repeated(depth - 1, "{\"a\":") + "{}" + repeated(depth - 1, "}");
   };
@@ -250,13 +260,13 @@ TEST_CASE("nesting is refused beyond its limit, and taken at it") {
   CHECK(refusal("{\"a\":" + repeated(65'000, "[")).starts_with("the header has deeper nesting"));
   CHECK(refusal(repeated(13'000, "{\"a\":")).starts_with("the header has deeper nesting"));
   CHECK(refusal("{}", {.depth = 0}) ==
-        "the header has deeper nesting than the limit (depth) of 0 (byte 1)");
+        "the header has deeper nesting than the limit (header_depth) of 0 (byte 1)");
 }
 
 TEST_CASE("values are counted, members and elements alike, and refused beyond their limit") {
   CHECK(refusal("{\"a\":[" + repeated(1'022, "0,") + "0]}") == "it was taken");
   CHECK(refusal("{\"a\":[" + repeated(1'023, "0,") + "0]}") ==
-        "the header has more values than the limit (values) of 1024 (byte 2052)");
+        "the header has more values than the limit (header_values) of 1024 (byte 2052)");
   CHECK(refusal("{}", {.values = 0}) == "it was taken");
   CHECK(refusal("{\"a\":{}}", {.values = 0}).starts_with("the header has more values"));
   CHECK(refusal("{\"a\":{},\"b\":[1]}", {.values = 3}) == "it was taken");
@@ -266,7 +276,7 @@ TEST_CASE("values are counted, members and elements alike, and refused beyond th
 TEST_CASE("a name is measured as decoded, and refused beyond its limit") {
   CHECK(refusal("{\"" + repeated(64, "k") + "\":1}") == "it was taken");
   CHECK(refusal("{\"" + repeated(65, "k") + "\":1}") ==
-        "the header has a name of 65 bytes, and the limit (key_bytes) is 64 (byte 68)");
+        "the header has a name of 65 bytes, and the limit (header_key_bytes) is 64 (byte 68)");
   CHECK(refusal("{\"" + repeated(64, "\\u006b") + "\":1}") == "it was taken");
   CHECK(refusal("{\"a\":{\"" + repeated(22, "粘") + "\":1}}")
             .starts_with("the header has a name of 66 bytes"));

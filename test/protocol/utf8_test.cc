@@ -22,13 +22,16 @@ std::string encoded(std::uint32_t point) {
 }  // namespace
 
 TEST_CASE("every code point but the surrogates is a character, whole and not cut short") {
+  std::uint32_t wrong = 0;
   for (std::uint32_t point = 0; point <= 0x13FFFF; ++point) {
     const std::string text = encoded(point);
     const bool legal = point <= 0x10FFFF && (point < 0xD800 || point > 0xDFFF);
-    REQUIRE(utf8_character_size(text) == (legal ? text.size() : 0));
-    REQUIRE(utf8_character_size(text + "x") == (legal ? text.size() : 0));
-    if (text.size() > 1) REQUIRE(utf8_character_size(text.substr(0, text.size() - 1)) == 0);
+    const std::size_t size = legal ? text.size() : 0;
+    if (utf8_character_size(text) != size) ++wrong;
+    if (utf8_character_size(text + "x") != size) ++wrong;
+    if (text.size() > 1 && utf8_character_size(text.substr(0, text.size() - 1)) != 0) ++wrong;
   }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("overlong forms, stray bytes and impossible bytes are no UTF-8") {
