@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
