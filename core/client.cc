@@ -142,10 +142,14 @@ void ClientCore::on_output_room() {
         return close({Errc::internal, "a request's body could not be completed"}, true);
     }
   }
-  // One-way requests are done when the system has taken them.
+  finish_one_way();
+}
+
+// One-way requests are done when the system has taken them.
+void ClientCore::finish_one_way() {
   if (link_.queued() > 0) return;
   while (connected()) {
-    const auto at = calls_.lower_bound(std::uint64_t{1} << 60);
+    const auto at = calls_.lower_bound(kFirstOneWay);
     if (at == calls_.end() || at->second.outgoing) break;
     auto done = std::move(at->second.done);
     calls_.erase(at);
@@ -159,6 +163,8 @@ void ClientCore::sent(std::uint64_t key) {
   if (at == calls_.end()) return;
   at->second.outgoing.reset();
   if (!at->second.handler && !at->second.done) calls_.erase(at);  // its reply has come already
+  // What this turn has appended is written at its end, often all at once; look again behind it.
+  if (key >= kFirstOneWay) loop_.post([self = Ref<ClientCore>(this)] { self->finish_one_way(); });
 }
 
 void ClientCore::cancel(std::uint64_t id) {
@@ -209,7 +215,12 @@ void ClientCore::on_end() {
   receiving_ = nullptr;
   if (header->frame().more) return;
   const std::optional<std::uint64_t> id = header->frame().id;
-  if (!id) return on_server_error(*header);
+  if (!id) {
+    // None of our requests is answered without one: the server says why it ends the connection, or
+    // answers a one-way request, as it should not.
+    if (header->string_or("status", "").value_or("") == "error") close(error_of(*header), false);
+    return;
+  }
   const auto at = calls_.find(*id);
   if (at == calls_.end() || !at->second.handler) return;
   const std::unique_ptr<ReplyHandler> handler = std::move(at->second.handler);
@@ -226,9 +237,6 @@ void ClientCore::on_end() {
     handler->on_end(fail(error_of(*header)), header.get());
   }
 }
-
-// A reply without an id is none to a request of ours: the server ends the connection.
-void ClientCore::on_server_error(const Header& header) { close(error_of(header), false); }
 
 Error ClientCore::error_of(const Header& header) const {
   const std::string_view code = header.string_or("code", "").value_or(std::string_view());

@@ -40,6 +40,9 @@ class ClientCore final : public LinkOwner {
   CallHandle handle(std::uint64_t id);
 
  private:
+  // One-way requests have keys behind the largest id.
+  static constexpr std::uint64_t kFirstOneWay = std::uint64_t{1} << 60;
+
   struct Running {
     std::unique_ptr<ReplyHandler> handler;          // null for a one-way request
     UniqueFunction<void(Result<void>)> done;        // of a one-way request
@@ -58,9 +61,9 @@ class ClientCore final : public LinkOwner {
   std::uint64_t add(Call call, std::optional<std::uint64_t> id, Running running);
   void ready(std::uint64_t key);
   void sent(std::uint64_t key);
+  void finish_one_way();
   void on_head(const Ref<const Header>& header);
   void on_end();
-  void on_server_error(const Header& header);
   [[nodiscard]] Error error_of(const Header& header) const;
 
   Loop& loop_;
@@ -68,7 +71,6 @@ class ClientCore final : public LinkOwner {
   HeaderParser parser_;
   Link link_;
   Decoder decoder_;
-  // One-way requests have keys behind the largest id.
   std::map<std::uint64_t, Running> calls_;
   std::deque<std::uint64_t> ready_;
   std::deque<std::uint64_t> cancels_;        // ids to be cancelled as soon as no frame is open
@@ -77,7 +79,7 @@ class ClientCore final : public LinkOwner {
   ReplyHandler* receiving_ = nullptr;
   UniqueFunction<void(Error)> on_close_;
   std::uint64_t next_id_ = 1;
-  std::uint64_t next_one_way_ = std::uint64_t{1} << 60;
+  std::uint64_t next_one_way_ = kFirstOneWay;
 };
 
 }  // namespace v0

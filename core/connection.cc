@@ -208,16 +208,10 @@ void Connection::cancel_target(Exchange& request, const Header& header) {
 
 void Connection::on_body(const Decoder::Body& body) {
   if (!receiving_) return;
-  const Ref<Exchange> exchange = receiving_;
-  exchange->on_body(link_.chunk(body.bytes, body.remaining));
-  if (exchange->state() == Exchange::State::done && !discarding_) {
-    discarding_ = true;
-    discard_since_ = server_->loop().now();
-  }
+  Ref<Exchange>(receiving_)->on_body(link_.chunk(body.bytes, body.remaining));
 }
 
 void Connection::on_end() {
-  discarding_ = false;
   const Ref<Exchange> exchange = std::exchange(receiving_, {});
   if (!exchange || !last_frame_) return;
   exchange->on_end();
@@ -387,6 +381,7 @@ void Connection::fail_protocol(const Error& error) {
   set_state(State::poisoned);
   receiving_ = {};
   drop_incomplete();
+  link_.touch();
 }
 
 void Connection::on_gone(std::string_view detail) {
@@ -448,9 +443,12 @@ void Connection::tick(Time now) {
     return;
   }
   if (input_over_ && now >= next_keep_alive_) keep_alive();
-  if (discarding_ && over(discard_since_, limits.discard_timeout_ms)) {
-    return close(Observer::CloseReason::timed_out,
-                 "the body of a refused request did not end within discard_timeout_ms", true);
+  for (const Ref<Exchange>& exchange : live_) {
+    if (exchange->state() == Exchange::State::done &&
+        over(exchange->done_at(), limits.discard_timeout_ms)) {
+      return close(Observer::CloseReason::timed_out,
+                   "the body of an answered request did not end within discard_timeout_ms", true);
+    }
   }
   if (in_header_ && over(header_since_, limits.header_timeout_ms)) {
     return fail_protocol({Errc::protocol_error,

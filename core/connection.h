@@ -95,13 +95,11 @@ class Connection final : public LinkOwner {
   std::unique_ptr<Error> fatal_;         // to be said before lingering
   Time state_since_;
   Time header_since_;
-  Time discard_since_;
   Time next_keep_alive_;
   std::uint32_t in_flight_ = 0;
   State state_ = State::open;
   bool closed_ = false;
   bool in_header_ = false;
-  bool discarding_ = false;
   bool last_frame_ = false;              // the frame that arrives is its message's last
   bool input_over_ = false;              // the peer's end of input is known
   bool truncated_ = false;

@@ -178,6 +178,7 @@ void Exchange::complete() {
   const Ref<Exchange> guard(this);
   served(outgoing_ ? outgoing_->error() : std::nullopt);
   state_ = State::done;
+  done_at_ = connection_->server().loop().now();
   timer_.reset();
   cancel_callback_ = nullptr;
   const std::shared_ptr<Handler> handler = std::move(handler_);
@@ -255,6 +256,7 @@ void Exchange::let_go() {
     served(outgoing_->error());
   }
   state_ = State::done;
+  done_at_ = connection_->server().loop().now();
   timer_.reset();
   cancel_callback_ = nullptr;
   const std::shared_ptr<Handler> handler = std::move(handler_);

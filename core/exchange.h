@@ -67,6 +67,7 @@ class Exchange final : public RefCounted<Exchange> {
   [[nodiscard]] State state() const noexcept { return state_; }
   [[nodiscard]] bool body_ended() const noexcept { return body_ended_; }
   [[nodiscard]] bool frame_open() const noexcept { return outgoing_ && outgoing_->frame_open(); }
+  [[nodiscard]] Time done_at() const noexcept { return done_at_; }
   [[nodiscard]] bool refused() const noexcept { return refused_; }
   // Waits in its connection's list of replies that have something to send.
   bool ready = false;
@@ -92,6 +93,7 @@ class Exchange final : public RefCounted<Exchange> {
   std::string_view whole_;  // the body, where it came in one piece; valid until on_end
   std::uint64_t body_in_ = 0;
   Time began_;
+  Time done_at_;
   State state_ = State::running;
   bool one_way_ = false;
   bool body_ended_ = false;

@@ -119,7 +119,6 @@ Result<> Loop::State::open_handle(UvHandle<UvBox<Raw>>& handle, Init init) {
                 std::string("the event loop cannot be opened: ") + uv_strerror(status));
   }
   handle->data = this;
-  // None of the loop's own handles keeps it running; what they stand for does, see alive().
   return {};
 }
 
@@ -139,6 +138,7 @@ Result<> Loop::State::open(const LoopOptions& options) {
     });
   });
   if (!opened) return opened;
+  // It is always there, so it must not keep the loop running; posts do, see alive().
   uv_unref(reinterpret_cast<uv_handle_t*>(wake_up.get()));
   opened = open_handle(alarm, [this](uv_timer_t& handle) { return uv_timer_init(uv, &handle); });
   if (!opened) return opened;

@@ -65,6 +65,8 @@ void Outgoing::end_with(Error error) {
 Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
                                 const Members& more_members) {
   const bool reply = kind_ == Kind::reply;
+  // A one-way request names its size in a member of its own; with `data_size` it would be answered.
+  const bool one_way = !reply && !id_;
   std::string text;
   const auto add = [&text](std::string_view members) {
     if (members.empty()) return;
@@ -77,8 +79,8 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
   OutgoingHead head{.cmd = begun_ ? std::string_view() : std::string_view(cmd_),
                     .id = id_,
                     .more = !last,
-                    .data_size = data_size,
-                    .write_data_size = !reply && last && !begun_,
+                    .data_size = one_way ? 0 : data_size,
+                    .write_data_size = !reply && !one_way && last && !begun_,
                     .status = last && reply ? (message_.error ? "error" : "ok") : "",
                     .members = text};
   if (Result<void> appended = link.append_head(head); !appended) {

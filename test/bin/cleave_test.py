@@ -6,6 +6,7 @@ import pathlib
 import pty
 import select
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -350,8 +351,8 @@ class AgainstAScript(ClientTest):
                                  f"cleave: {code}: for a \\x1b reason\n")
 
     def test_a_server_that_is_not_there_is_5(self):
-        server = self.serve(lambda *_: None)
-        server.close()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.url = "tcp://127.0.0.1:%d" % taken.getsockname()[1]
         self.sentence("ping", status=5)
 
     def test_a_connection_that_breaks_is_5_and_255_for_exec(self):

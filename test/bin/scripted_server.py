@@ -21,6 +21,7 @@ class ScriptedServer:
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # close() alone does not wake accept()
         self.listener.close()
 
     def accept(self):

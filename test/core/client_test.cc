@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cleave/core/client.h"
+#include "cleave/testing/frame_bytes.h"
+#include "cleave/testing/memory_stream.h"
+#include "cleave/testing/plain_client.h"
+#include "cleave/testing/test_server.h"
+
+using namespace cleave;
+using namespace cleave::testing;
+
+namespace {
+
+// A client whose server is the test.
+struct World {
+  ManualClock clock;
+  std::unique_ptr<Loop> loop = Loop::create({.clock = &clock}).value();
+  std::optional<MemoryPeer> wire;
+  std::unique_ptr<Client> client;
+
+  explicit World(const ClientOptions& options = {}) {
+    MemoryStream::Pair pair = MemoryStream::make(*loop);
+    wire.emplace(std::move(pair.peer));
+    client = std::make_unique<Client>(*loop, std::move(pair.stream), options);
+  }
+  void settle() {
+    for (int i = 0; i < 32; ++i) loop->step();
+  }
+  // What the client has sent, as frames.
+  std::vector<Frame> sent() {
+    input += wire->take_received();
+    std::vector<Frame> frames;
+    HeaderParser parser;
+    Decoder decoder(parser);
+    std::string_view rest = input;
+    for (;;) {
+      Result<Decoder::Event> event = decoder.next(rest);
+      REQUIRE(event);
+      if (std::holds_alternative<Decoder::NeedMore>(*event)) break;
+      if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
+        frames.push_back({head->header, {}});
+      } else if (const auto* body = std::get_if<Decoder::Body>(&*event)) {
+        frames.back().body += body->bytes;
+      }
+    }
+    CHECK_FALSE(decoder.inside_frame());
+    input.clear();
+    return frames;
+  }
+
+  std::string input;
+};
+
+// Remembers what a call came to.
+struct Outcome {
+  std::optional<Result<Answer>> result;
+  UniqueFunction<void(Result<Answer>)> callback() {
+    return [this](Result<Answer> answer) { result = std::move(answer); };
+  }
+};
+
+}  // namespace
+
+TEST_CASE("calls get ids, and replies find their calls in any order") {
+  World world;
+  Outcome first;
+  Outcome second;
+  world.client->call({.cmd = "a", .members = Members().set("n", 1)}, first.callback());
+  world.client->call({.cmd = "b", .body = Buffer::copy_of("body")}, second.callback());
+  world.settle();
+  const std::vector<Frame> sent = world.sent();
+  REQUIRE(sent.size() == 2);
+  CHECK(sent[0].text("cmd") == "a");
+  CHECK(sent[0].number("id") == 1);
+  CHECK(sent[0].number("n") == 1);
+  CHECK(sent[1].number("id") == 2);
+  CHECK(sent[1].body == "body");
+  world.wire->send(frame_bytes(R"({"id":2,"status":"ok","data_size":3})", "two") +
+                   frame_bytes(R"({"id":1,"more":true,"data_size":2})", "on") +
+                   frame_bytes(R"({"id":1,"status":"ok","x":5,"data_size":1})", "e"));
+  world.settle();
+  REQUIRE(first.result);
+  REQUIRE(second.result);
+  CHECK((*first.result)->body == "one");
+  CHECK((*first.result)->header->integer("x", 0, 9).value() == 5);
+  CHECK((*second.result)->body == "two");
+}
+
+TEST_CASE("an error reply is the call's error, with its code and sentence") {
+  World world;
+  Outcome outcome;
+  world.client->call({.cmd = "a"}, outcome.callback());
+  world.settle();
+  world.wire->send(
+      frame_bytes(R"({"id":1,"status":"error","code":"not_found","message":"no such thing"})"));
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error() == Error{Errc::not_found, "no such thing"});
+}
+
+TEST_CASE("a broken connection ends every call with unavailable, and later ones too") {
+  World world;
+  Outcome running;
+  Outcome later;
+  std::optional<Error> closed;
+  world.client->on_close([&](const Error& error) { closed = error; });
+  world.client->call({.cmd = "a"}, running.callback());
+  world.settle();
+  world.wire->reset();
+  world.settle();
+  REQUIRE(running.result);
+  CHECK(running.result->error().code == Errc::unavailable);
+  REQUIRE(closed);
+  CHECK_FALSE(world.client->connected());
+  world.client->call({.cmd = "a"}, later.callback());
+  CHECK_FALSE(later.result);
+  world.settle();
+  REQUIRE(later.result);
+  CHECK(later.result->error().code == Errc::unavailable);
+}
+
+TEST_CASE("a server that sends no frames ends the connection with protocol_error") {
+  World world;
+  Outcome outcome;
+  world.client->call({.cmd = "a"}, outcome.callback());
+  world.settle();
+  world.wire->send("HTTP/1.1 400 Bad Request\r\n");
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error().code == Errc::protocol_error);
+  CHECK(world.wire->was_reset());
+}
+
+TEST_CASE("an error without an id is the server's last word to all calls") {
+  World world;
+  Outcome outcome;
+  world.client->call({.cmd = "a"}, outcome.callback());
+  world.settle();
+  world.wire->send(frame_bytes(R"({"status":"error","code":"busy","message":"too many"})"));
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error() == Error{Errc::busy, "too many"});
+}
+
+TEST_CASE("a long body goes out in frames of frame_bytes, and other calls go between them") {
+  World world({.frame_bytes = 1'000});
+  Outcome bulk;
+  Outcome quick;
+  world.client->call({.cmd = "bulk", .body = Buffer::copy_of(std::string(2'500, 'b'))},
+                     bulk.callback());
+  world.client->call({.cmd = "quick"}, quick.callback());
+  world.settle();
+  const std::vector<Frame> sent = world.sent();
+  REQUIRE(sent.size() == 4);
+  CHECK(sent[0].body.size() == 1'000);
+  CHECK(sent[0].flag("more"));
+  CHECK(sent[1].text("cmd") == "quick");
+  CHECK(sent[2].text("cmd").empty());
+  CHECK(sent[3].body.size() == 500);
+  CHECK_FALSE(sent[3].flag("more"));
+}
+
+TEST_CASE("a reply longer than collected_reply_bytes is too_large, and the next call works") {
+  World world({.collected_reply_bytes = 10});
+  Outcome outcome;
+  Outcome next;
+  world.client->call({.cmd = "a"}, outcome.callback());
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":11})", "01234567890"));
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error().code == Errc::too_large);
+  world.client->call({.cmd = "a"}, next.callback());
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":2,"status":"ok"})"));
+  world.settle();
+  REQUIRE(next.result);
+  CHECK(next.result->has_value());
+}
+
+TEST_CASE("cancel asks the server, and the reply that comes is the end") {
+  World world;
+  Outcome outcome;
+  CallHandle call = world.client->call({.cmd = "slow"}, outcome.callback());
+  world.settle();
+  CHECK(call.running());
+  call.cancel();
+  world.settle();
+  const std::vector<Frame> sent = world.sent();
+  REQUIRE(sent.size() == 2);
+  CHECK(sent[1].text("cmd") == "cancel");
+  CHECK(sent[1].number("target") == 1);
+  CHECK_FALSE(outcome.result);
+  world.wire->send(frame_bytes(R"({"id":2,"status":"ok"})") +
+                   frame_bytes(R"({"id":1,"status":"error","code":"cancelled","message":"m"})"));
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error().code == Errc::cancelled);
+  CHECK_FALSE(call.running());
+}
+
+TEST_CASE("a cancelled call whose body is still being made ends its request with a last frame") {
+  World world;
+  Outcome outcome;
+  auto body = std::make_shared<Relay>();
+  CallHandle call =
+      world.client->call({.cmd = "a", .body = std::shared_ptr<Source>(body)}, outcome.callback());
+  body->push(Buffer::copy_of("part"));
+  world.settle();
+  call.cancel();
+  world.settle();
+  const std::vector<Frame> sent = world.sent();
+  REQUIRE(sent.size() == 3);
+  CHECK(sent[0].body == "part");
+  CHECK(sent[0].flag("more"));
+  CHECK(sent[1].text("cmd") == "cancel");
+  CHECK(sent[2].number("id") == 1);
+  CHECK_FALSE(sent[2].flag("more"));
+}
+
+TEST_CASE("a one-way request has no id, and is done when the system has taken it") {
+  World world;
+  std::optional<Result<void>> done;
+  world.wire->set_room(20);
+  world.client->start_one_way({.cmd = "put",
+                               .members = Members().set("filesize", 4),
+                               .body = Buffer::copy_of("body")},
+                              [&](Result<void> result) { done = std::move(result); });
+  world.settle();
+  CHECK_FALSE(done);
+  world.wire->set_room(1'000);
+  world.settle();
+  REQUIRE(done);
+  CHECK(done->has_value());
+  const std::vector<Frame> sent = world.sent();
+  REQUIRE(sent.size() == 1);
+  CHECK_FALSE(sent[0].number("id"));
+}
+
+TEST_CASE("timeout is sent as timeout_ms") {
+  World world;
+  Outcome outcome;
+  world.client->call({.cmd = "a", .timeout = Millis(1'500)}, outcome.callback());
+  world.settle();
+  CHECK(world.sent().at(0).number("timeout_ms") == 1'500);
+}
+
+TEST_CASE("a client that is destroyed ends its calls, and its callbacks may outlive it") {
+  World world;
+  Outcome outcome;
+  CallHandle call = world.client->call({.cmd = "a"}, outcome.callback());
+  world.settle();
+  world.client.reset();
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error().code == Errc::unavailable);
+  call.cancel();
+  CHECK(world.wire->closed());
+}
+
+TEST_CASE("a connection that is refused, and a URL that is none, are errors that come later") {
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  for (const char* url : {"tcp://127.0.0.1:1", "nonsense"}) {
+    std::optional<Error> error;
+    Client::connect(*loop, url, {}, [&](Result<std::unique_ptr<Client>> client) {
+      REQUIRE_FALSE(client);
+      error = client.error();
+    });
+    CHECK_FALSE(error);
+    while (!error) loop->step_waiting();
+    CHECK_FALSE(error->message.empty());
+  }
+}
