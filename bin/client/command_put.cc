@@ -69,7 +69,9 @@ int run_put(Invocation& invocation) {
     call.members.set("file_size", *file->size());
     call.body = std::shared_ptr<Source>(file);
   } else {
-    call.body = std::make_shared<StandardInput>(session.loop());
+    auto input = StandardInput::open(session.loop());
+    if (!input) return report_status(input.error());
+    call.body = std::shared_ptr<Source>(std::move(*input));
   }
   std::string ignored;
   const Outcome outcome = session.run(invocation.settings, std::move(call), ignored);
