@@ -33,6 +33,7 @@ class Window final : public RefCounted<Window> {
     return full_;
   }
   [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
+  void set_high(std::uint64_t high) noexcept { high_ = high; }
   void detach() noexcept { opened_.reset(); }
 
  private:

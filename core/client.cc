@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/client.h"
 
-#include <cassert>
+#include <algorithm>
+#include <list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,13 +20,17 @@ class Gathering final : public ReplyHandler {
   Gathering(std::uint64_t limit, UniqueFunction<void(Result<Answer>)> done)
       : limit_(limit), done_(std::move(done)) {}
 
+  // To end a reply that is too long.
+  void set_call(CallHandle call) { call_ = std::move(call); }
+
   void on_body(Chunk chunk) override {
     if (too_long_) return;
     too_long_ = body_.size() + chunk.size() > limit_;
-    if (!too_long_) body_.append(chunk.bytes());
+    if (too_long_) return call_.cancel();
+    body_.append(chunk.bytes());
   }
   void on_end(Result<void> outcome, const Header* header) override {
-    if (!outcome) return done_(fail(std::move(outcome.error())));
+    if (!outcome && !too_long_) return done_(fail(std::move(outcome.error())));
     if (too_long_) {
       return done_(fail(Errc::too_large, "the reply is longer than the " + std::to_string(limit_) +
                                              " bytes that are gathered (collected_reply_bytes)"));
@@ -36,8 +41,15 @@ class Gathering final : public ReplyHandler {
  private:
   std::uint64_t limit_;
   UniqueFunction<void(Result<Answer>)> done_;
+  CallHandle call_;
   std::string body_;
   bool too_long_ = false;
+};
+
+// Those of a loop that have not called back yet; they end with the loop at the latest.
+struct Connectors {
+  explicit Connectors(Loop&) {}
+  std::list<std::unique_ptr<TcpConnector>> running;
 };
 
 }  // namespace
@@ -58,7 +70,7 @@ std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Runnin
   const std::uint64_t key = id.value_or(next_one_way_);
   if (!id) ++next_one_way_;
   if (call.timeout) call.members.set("timeout_ms", call.timeout->count());
-  running.outgoing = std::make_unique<Outgoing>(
+  running.outgoing = std::make_shared<Outgoing>(
       Outgoing::Kind::request, id, std::move(call.cmd),
       Reply{std::move(call.members), std::move(call.body), {}},
       OutgoingLimits{options_.frame_bytes, options_.collected_reply_bytes});
@@ -70,7 +82,7 @@ std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Runnin
 
 std::uint64_t ClientCore::start(Call call, std::unique_ptr<ReplyHandler> handler) {
   const std::uint64_t id = next_id_++;
-  if (!connected()) {
+  if (!connected() || finishing_) {
     // Not from inside the call: the caller does not expect its handler to be called yet.
     loop_.post([handler = std::move(handler)]() mutable {
       handler->on_end(fail(Errc::unavailable, "the connection has ended"), nullptr);
@@ -83,7 +95,7 @@ std::uint64_t ClientCore::start(Call call, std::unique_ptr<ReplyHandler> handler
 }
 
 void ClientCore::start_one_way(Call call, UniqueFunction<void(Result<void>)> done) {
-  if (!connected()) {
+  if (!connected() || finishing_) {
     loop_.post([done = std::move(done)]() mutable {
       done(fail(Errc::unavailable, "the connection has ended"));
     });
@@ -122,27 +134,74 @@ void ClientCore::on_output_room() {
     if (at == calls_.end() || !at->second.outgoing) continue;
     Running& running = at->second;
     if (open_frame_ && !running.ready) break;
-    running.ready = false;
-    const Outgoing::Step step = running.outgoing->advance(link_);
-    if (running.outgoing->frame_open()) open_frame_ = key;
-    switch (step) {
-      case Outgoing::Step::finished:
-        if (open_frame_ == key) open_frame_.reset();
-        sent(key);
-        break;
-      case Outgoing::Step::waiting: break;
-      case Outgoing::Step::sent:
-        if (open_frame_ == key) {
-          running.ready = true;
-        } else {
-          ready(key);
-        }
-        break;
-      case Outgoing::Step::broken:
-        return close({Errc::internal, "a request's body could not be completed"}, true);
-    }
+    advance(key, running);
+  }
+  if (!connected()) return;
+  for (const std::uint64_t key : std::exchange(again_, {})) {
+    ready(key);
+    link_.touch_again();
   }
   finish_one_way();
+  if (finishing_ && connected()) {
+    const bool sending = std::any_of(calls_.begin(), calls_.end(),
+                                     [](const auto& call) { return call.second.outgoing; });
+    if (!sending && cancels_.empty()) link_.shutdown_write();
+  }
+}
+
+void ClientCore::advance(std::uint64_t key, Running& running) {
+  running.ready = false;
+  const std::shared_ptr<Outgoing> outgoing = running.outgoing;
+  const Outgoing::Step step = outgoing->advance(link_);
+  if (!connected()) return;
+  if (outgoing->frame_open()) open_frame_ = key;
+  switch (step) {
+    case Outgoing::Step::finished:
+      if (open_frame_ == key) open_frame_.reset();
+      sent(key);
+      break;
+    case Outgoing::Step::waiting:
+      // Woken while it was asked, and had nothing all the same: not in this turn again.
+      if (running.ready) {
+        running.ready = false;
+        std::erase(ready_, key);
+        again_.push_back(key);
+      }
+      break;
+    case Outgoing::Step::sent:
+      if (open_frame_ == key) {
+        running.ready = true;
+      } else {
+        ready(key);
+      }
+      break;
+    case Outgoing::Step::failed:
+      call_off(key, running);
+      break;
+    case Outgoing::Step::broken:
+      close({Errc::internal, "a request's body could not be completed"}, true);
+      break;
+  }
+}
+
+// A request that cannot be sent to its end. The server is told to drop what it got of it, and then
+// where it ends; in this order, or it would take it as complete.
+void ClientCore::call_off(std::uint64_t key, Running& running) {
+  const Error error = *running.outgoing->error();
+  if (running.outgoing->begun()) {
+    if (running.handler) {
+      const std::string members = "\"target\":" + std::to_string(key);
+      (void)link_.append_head({.cmd = "cancel", .id = next_id_++, .members = members});
+    }
+    (void)link_.append_head({.id = key});
+    running.outgoing.reset();
+    if (running.cancelled) return;
+  }
+  const std::shared_ptr<ReplyHandler> handler = std::move(running.handler);
+  UniqueFunction<void(Result<void>)> done = std::move(running.done);
+  calls_.erase(key);
+  if (handler) handler->on_end(fail(error), nullptr);
+  if (done) done(fail(error));
 }
 
 // One-way requests are done when the system has taken them.
@@ -169,13 +228,19 @@ void ClientCore::sent(std::uint64_t key) {
 
 void ClientCore::cancel(std::uint64_t id) {
   const auto at = calls_.find(id);
-  if (at == calls_.end() || !connected()) return;
-  cancels_.push_back(id);
-  // The server drops what comes of a cancelled request up to its last frame, so end it with one.
-  if (at->second.outgoing) {
-    (void)at->second.outgoing->cancel(CancelReason::cancelled);
-    ready(id);
+  if (at == calls_.end() || at->second.cancelled || !connected()) return;
+  at->second.cancelled = true;
+  if (!at->second.outgoing) {
+    cancels_.push_back(id);
+    return link_.touch();
   }
+  const std::shared_ptr<Outgoing> outgoing = at->second.outgoing;
+  (void)outgoing->cancel(CancelReason::cancelled);
+  ready(id);
+}
+
+void ClientCore::finish() {
+  finishing_ = true;
   link_.touch();
 }
 
@@ -192,7 +257,9 @@ bool ClientCore::on_input(std::string_view& input) {
   if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
     on_head(head->header);
   } else if (const auto* body = std::get_if<Decoder::Body>(&*event)) {
-    if (receiving_ != nullptr) receiving_->on_body(link_.chunk(body->bytes, body->remaining));
+    if (const std::shared_ptr<ReplyHandler> handler = receiving_) {
+      handler->on_body(link_.chunk(body->bytes, body->remaining));
+    }
   } else {
     on_end();
   }
@@ -201,18 +268,19 @@ bool ClientCore::on_input(std::string_view& input) {
 
 void ClientCore::on_head(const Ref<const Header>& header) {
   header_ = header;
-  receiving_ = nullptr;
+  receiving_.reset();
   const std::optional<std::uint64_t> id = header->frame().id;
   if (!id) return;
   if (const auto at = calls_.find(*id); at != calls_.end() && at->second.handler) {
-    receiving_ = at->second.handler.get();
-    receiving_->on_frame(*header);
+    const std::shared_ptr<ReplyHandler> handler = at->second.handler;
+    receiving_ = handler;
+    handler->on_frame(*header);
   }
 }
 
 void ClientCore::on_end() {
   const Ref<const Header> header = std::exchange(header_, {});
-  receiving_ = nullptr;
+  receiving_.reset();
   if (header->frame().more) return;
   const std::optional<std::uint64_t> id = header->frame().id;
   if (!id) {
@@ -223,7 +291,7 @@ void ClientCore::on_end() {
   }
   const auto at = calls_.find(*id);
   if (at == calls_.end() || !at->second.handler) return;
-  const std::unique_ptr<ReplyHandler> handler = std::move(at->second.handler);
+  const std::shared_ptr<ReplyHandler> handler = std::move(at->second.handler);
   if (!at->second.outgoing) {
     calls_.erase(at);
   } else {
@@ -256,15 +324,17 @@ void ClientCore::on_input_end() {
         false);
 }
 
-void ClientCore::on_gone(std::string_view detail) {
-  close({Errc::unavailable, "the connection broke: " + std::string(detail)}, true);
+void ClientCore::on_gone(Gone why, std::string_view detail) {
+  close({why == Gone::peer ? Errc::unavailable : Errc::io_error,
+         "the connection broke: " + std::string(detail)},
+        true);
 }
 
 void ClientCore::close(const Error& error, bool reset) {
   if (link_.closed()) return;
   const Ref<ClientCore> guard(this);
   link_.close(reset);
-  receiving_ = nullptr;
+  receiving_.reset();
   ready_.clear();
   std::map<std::uint64_t, Running> calls = std::exchange(calls_, {});
   for (auto& [id, running] : calls) {
@@ -314,19 +384,16 @@ void Client::connect(Loop& loop, std::string_view url, const ClientOptions& opti
     });
     return;
   }
-  // The connector keeps itself until it has called back.
-  auto keeper = std::make_shared<std::unique_ptr<TcpConnector>>();
-  *keeper = TcpConnector::start(
-      loop, *endpoint, options.connect_timeout,
-      [&loop, options, keeper, done = std::move(done)](
-          Result<std::unique_ptr<Stream>> stream) mutable {
-        const auto self = std::move(keeper);
-        if (!stream) {
-          done(fail(std::move(stream.error())));
-        } else {
-          done(std::make_unique<Client>(loop, std::move(*stream), options));
-        }
-      });
+  Connectors& connectors = LoopInternals::get<Connectors>(loop);
+  const auto at = connectors.running.emplace(connectors.running.end());
+  *at = TcpConnector::start(loop, *endpoint, options.connect_timeout,
+                            [&loop, &connectors, at, options, done = std::move(done)](
+                                Result<std::unique_ptr<Stream>> stream) mutable {
+                              const std::unique_ptr<TcpConnector> self = std::move(*at);
+                              connectors.running.erase(at);
+                              if (!stream) return done(fail(std::move(stream.error())));
+                              done(std::make_unique<Client>(loop, std::move(*stream), options));
+                            });
 }
 
 Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
@@ -337,8 +404,12 @@ Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& 
 Client::~Client() { core_->abandon(); }
 
 CallHandle Client::call(Call call, UniqueFunction<void(Result<Answer>)> done) {
-  return start(std::move(call), std::make_unique<Gathering>(core_->options().collected_reply_bytes,
-                                                            std::move(done)));
+  auto gathering = std::make_unique<Gathering>(core_->options().collected_reply_bytes,
+                                               std::move(done));
+  Gathering& handler = *gathering;
+  const CallHandle handle = start(std::move(call), std::move(gathering));
+  handler.set_call(handle);  // calls back in a later turn only, so it is there
+  return handle;
 }
 
 CallHandle Client::start(Call call, std::unique_ptr<ReplyHandler> handler) {

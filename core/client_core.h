@@ -31,7 +31,7 @@ class ClientCore final : public LinkOwner {
   [[nodiscard]] bool connected() const noexcept { return !link_.closed(); }
   [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
   void on_close(UniqueFunction<void(Error)> callback) { on_close_ = std::move(callback); }
-  void finish() { link_.shutdown_write(); }
+  void finish();
   // Ends the connection; everything that runs ends with `error`.
   void close(const Error& error, bool reset);
   // The Client goes: as close(), and nobody is told any more that the connection has ended.
@@ -44,22 +44,27 @@ class ClientCore final : public LinkOwner {
   static constexpr std::uint64_t kFirstOneWay = std::uint64_t{1} << 60;
 
   struct Running {
-    std::unique_ptr<ReplyHandler> handler;          // null for a one-way request
-    UniqueFunction<void(Result<void>)> done;        // of a one-way request
-    std::unique_ptr<Outgoing> outgoing;             // until the request is sent
+    // Shared with the call that is being made to it, as that may end the connection. Null for a
+    // one-way request, and once the reply is complete.
+    std::shared_ptr<ReplyHandler> handler;
+    UniqueFunction<void(Result<void>)> done;  // of a one-way request
+    std::shared_ptr<Outgoing> outgoing;       // until the request is sent
     bool ready = false;
+    bool cancelled = false;  // by its caller, who gets the server's answer to that
   };
 
   bool wants_input() override { return true; }
   bool on_input(std::string_view& input) override;
   void on_input_end() override;
   void on_hangup() override {}
-  void on_gone(std::string_view detail) override;
+  void on_gone(Gone why, std::string_view detail) override;
   void on_output_room() override;
   void on_shut() override {}
 
   std::uint64_t add(Call call, std::optional<std::uint64_t> id, Running running);
   void ready(std::uint64_t key);
+  void advance(std::uint64_t key, Running& running);
+  void call_off(std::uint64_t key, Running& running);
   void sent(std::uint64_t key);
   void finish_one_way();
   void on_head(const Ref<const Header>& header);
@@ -76,8 +81,10 @@ class ClientCore final : public LinkOwner {
   std::deque<std::uint64_t> cancels_;        // ids to be cancelled as soon as no frame is open
   std::optional<std::uint64_t> open_frame_;  // whose single frame is under way
   Ref<const Header> header_;                 // of the frame that arrives
-  ReplyHandler* receiving_ = nullptr;
+  std::shared_ptr<ReplyHandler> receiving_;  // of that frame's call
+  std::deque<std::uint64_t> again_;          // are asked again in the next turn
   UniqueFunction<void(Error)> on_close_;
+  bool finishing_ = false;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_one_way_ = kFirstOneWay;
 };

@@ -91,6 +91,11 @@ bool Connection::on_input(std::string_view& input) {
 
 void Connection::on_head(const Ref<const Header>& header) {
   const FrameHead& frame = header->frame();
+  if (live_.size() >= server_->limits().max_in_flight * kUnendedFactor) {
+    return fail_protocol({Errc::protocol_error,
+                          std::to_string(live_.size()) +
+                              " requests of this connection have not ended their bodies"});
+  }
   last_frame_ = !frame.more;
   receiving_ = {};
   if (const std::optional<Value> cmd = header->find("cmd")) {
@@ -129,11 +134,6 @@ Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view 
 // A message begins: everything that can refuse it is asked before a handler is made.
 void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
   const Limits& limits = server_->limits();
-  if (live_.size() >= limits.max_in_flight * kUnendedFactor) {
-    return fail_protocol({Errc::protocol_error,
-                          std::to_string(live_.size()) +
-                              " requests of this connection have not ended their bodies"});
-  }
   const FrameHead& frame = header->frame();
   const std::string_view name = cmd.string().value_or(std::string_view());
   const std::uint64_t running = in_flight_;
@@ -156,7 +156,11 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
   // First of all the body's size: whatever is refused, the next frame must be found.
   BodyRule rule;
   if (command->spec.body_rule) {
-    Result<BodyRule> read = command->spec.body_rule(*header);
+    Result<BodyRule> read = fail(Errc::internal, "the handler failed");
+    try {
+      read = command->spec.body_rule(*header);
+    } catch (...) {  // answered below, as what a handler throws is
+    }
     if (!read) return exchange->refuse(read.error(), false);
     rule = *read;
     if (rule.size && !frame.data_size) decoder_.set_body_size(*rule.size);
@@ -295,12 +299,15 @@ void Connection::on_output_room() {
 
 // Gives everybody who has something to send a frame in turn, as long as there is room.
 void Connection::pump() {
+  // Sources that woke themselves while they were asked, and had nothing all the same: they wait for
+  // the next turn, or they could hold this one for ever.
+  std::vector<Ref<Exchange>> again;
   while (!closed_ && link_.room() > 0) {
     Ref<Exchange> next = open_frame_;
     if (next) {
-      if (!next->ready) return;
+      if (!next->ready) break;
     } else {
-      if (ready_.empty()) return;
+      if (ready_.empty()) break;
       next = std::move(ready_.front());
       ready_.pop_front();
     }
@@ -314,6 +321,11 @@ void Connection::pump() {
         break;
       case Outgoing::Step::waiting:
         if (next->frame_open()) open_frame_ = next;
+        if (next->ready) {
+          std::erase(ready_, next);
+          next->ready = false;
+          again.push_back(next);
+        }
         break;
       case Outgoing::Step::sent:
         if (next->frame_open()) open_frame_ = next;
@@ -323,19 +335,25 @@ void Connection::pump() {
           reply_ready(*next);
         }
         break;
+      case Outgoing::Step::failed:
       case Outgoing::Step::broken:
         return close(Observer::CloseReason::broken_reply, "a reply could not be completed", true);
     }
   }
+  if (closed_ || again.empty()) return;
+  for (const Ref<Exchange>& exchange : again) reply_ready(*exchange);
+  link_.touch_again();
 }
 
 // After the peer's end of input: while a request with an id runs, an empty frame of it every
 // second. A peer that has only ended its own side ignores it; a dead one's kernel answers with a
 // reset, and that is how we learn of it.
 void Connection::keep_alive() {
-  if (closed_ || state_ != State::open || open_frame_) return;
+  // Where output waits already, that will meet the reset, and more would only pile up behind it.
+  if (closed_ || state_ != State::open || open_frame_ || link_.queued() > 0) return;
   for (const Ref<Exchange>& exchange : live_) {
-    if (!exchange->id() || exchange->state() == Exchange::State::done) continue;
+    if (!exchange->id() || exchange->one_way()) continue;
+    if (exchange->state() == Exchange::State::done) continue;
     next_keep_alive_ = server_->loop().now() + kKeepAliveInterval;
     (void)link_.append_head({.id = exchange->id(), .more = true});
     return;
@@ -355,7 +373,8 @@ void Connection::finish_if_done() {
     link_.shutdown_write();
   } else if (state_ == State::open && link_.input_ended()) {
     link_.shutdown_write();
-  } else if (state_ == State::open && server_->draining() && !receiving_) {
+  } else if (state_ == State::open && server_->draining() && !receiving_ &&
+             !link_.holds_input()) {
     set_state(State::lingering);
     link_.shutdown_write();
   }
@@ -384,8 +403,9 @@ void Connection::fail_protocol(const Error& error) {
   link_.touch();
 }
 
-void Connection::on_gone(std::string_view detail) {
-  close(Observer::CloseReason::reset, detail, true);
+void Connection::on_gone(Gone why, std::string_view detail) {
+  close(why == Gone::peer ? Observer::CloseReason::reset : Observer::CloseReason::broken_reply,
+        detail, true);
 }
 
 void Connection::close(Observer::CloseReason reason, std::string_view detail, bool reset) {
@@ -429,7 +449,10 @@ void Connection::tick(Time now) {
     const bool drained = fatal_ == nullptr;
     const auto limit = drained ? static_cast<std::uint64_t>(kDrainLinger.count())
                                : limits.linger_timeout_ms;
-    if (over(state_since_, limit)) close_lingering();
+    if (!over(state_since_, limit)) return;
+    // Output that has not left yet is waited for as any other is; it is never cut off unnoticed.
+    if (link_.queued() == 0) return close_lingering();
+    if (!drained) close(Observer::CloseReason::protocol_error, "its replies were not read", true);
     return;
   }
   if (state_ == State::poisoned) {
@@ -443,18 +466,29 @@ void Connection::tick(Time now) {
     return;
   }
   if (input_over_ && now >= next_keep_alive_) keep_alive();
+  // A peer that we do not read from cannot be late.
+  const auto late = [&](Time since, std::uint64_t limit_ms) {
+    return link_.reading() && over(std::max(since, link_.reading_since()), limit_ms);
+  };
+  bool body_due = false;
   for (const Ref<Exchange>& exchange : live_) {
+    if (exchange->body_ended()) continue;
+    body_due = true;
     if (exchange->state() == Exchange::State::done &&
-        over(exchange->done_at(), limits.discard_timeout_ms)) {
+        late(exchange->done_at(), limits.discard_timeout_ms)) {
       return close(Observer::CloseReason::timed_out,
                    "the body of an answered request did not end within discard_timeout_ms", true);
     }
   }
-  if (in_header_ && over(header_since_, limits.header_timeout_ms)) {
+  if (in_header_ && late(header_since_, limits.header_timeout_ms)) {
     return fail_protocol({Errc::protocol_error,
                           "a frame's length and header did not arrive within " +
                               std::to_string(limits.header_timeout_ms) +
                               " ms (header_timeout_ms)"});
+  }
+  if (body_due && !in_header_ && late(link_.last_read(), limits.idle_timeout_ms)) {
+    return close(Observer::CloseReason::timed_out,
+                 "nothing came of a request's body for idle_timeout_ms", true);
   }
   if (live_.empty() && !in_header_ && over(link_.last_read(), limits.idle_timeout_ms) &&
       over(link_.last_write(), limits.idle_timeout_ms)) {
@@ -468,6 +502,11 @@ void Connection::on_pause(bool paused) {
   } else {
     server_->observer().on_resume(peer_);
   }
+}
+
+bool Connection::may_collect(std::uint64_t own, std::uint64_t more) const noexcept {
+  return collected_bytes_ == own ||
+         collected_bytes_ + more <= server_->limits().collected_body_bytes;
 }
 
 // ---- The list of live requests -----------------------------------------------------------------------

@@ -49,6 +49,13 @@ class Connection final : public LinkOwner {
   [[nodiscard]] bool reply_at_once(Exchange& exchange, const Members& members,
                                    std::string_view body);
 
+  // Bodies that are gathered in memory: whether `more` bytes may join the `own` that an exchange has,
+  // and what came or went. A single body is bounded by its command's limit alone.
+  [[nodiscard]] bool may_collect(std::uint64_t own, std::uint64_t more) const noexcept;
+  void collected(std::int64_t bytes) noexcept {
+    collected_bytes_ += static_cast<std::uint64_t>(bytes);
+  }
+
   [[nodiscard]] ServerCore& server() const noexcept { return *server_; }
   [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
@@ -62,7 +69,7 @@ class Connection final : public LinkOwner {
   bool on_input(std::string_view& input) override;
   void on_input_end() override;
   void on_hangup() override;
-  void on_gone(std::string_view detail) override;
+  void on_gone(Gone why, std::string_view detail) override;
   void on_output_room() override;
   void on_shut() override;
   void on_pause(bool paused) override;
@@ -96,6 +103,7 @@ class Connection final : public LinkOwner {
   Time state_since_;
   Time header_since_;
   Time next_keep_alive_;
+  std::uint64_t collected_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
   State state_ = State::open;
   bool closed_ = false;

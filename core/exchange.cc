@@ -57,9 +57,7 @@ void Exchange::refuse(const Error& error, bool one_way) {
 
 void Exchange::on_body(Chunk chunk) {
   body_in_ += chunk.size();
-  if (command_ == nullptr || state_ == State::done || cancelled_ || !command_->spec.takes_body) {
-    return;
-  }
+  if (!hears_body() || !command_->spec.takes_body) return;
   if (body_in_ > command_->body_bytes) {
     return end_with({Errc::too_large, "the body is longer than the " +
                                           std::to_string(command_->body_bytes) + " bytes that '" +
@@ -70,17 +68,24 @@ void Exchange::on_body(Chunk chunk) {
     call_handler([handler = handler_, &chunk] { handler->on_body(std::move(chunk)); });
   } else if (!std::holds_alternative<HandlerFactory>(command_->route.shape)) {
     if (state_ != State::running) return;
+    if (!connection_->may_collect(collected_.size(), chunk.size())) {
+      return end_with({Errc::overloaded,
+                       "the bodies that are gathered for this connection are longer than " +
+                           std::to_string(connection_->server().limits().collected_body_bytes) +
+                           " bytes (collected_body_bytes)"});
+    }
     if (collected_.empty() && chunk.remaining() == 0 && !request_.header_->frame().more) {
       whole_ = chunk.bytes();
     } else {
       collected_.append(chunk.bytes());
+      connection_->collected(static_cast<std::int64_t>(chunk.size()));
     }
   }
 }
 
 void Exchange::on_end() {
   body_ended_ = true;
-  if (command_ == nullptr || state_ == State::done || cancelled_) return;
+  if (!hears_body()) return;
   if (handler_) return call_handler([handler = handler_] { handler->on_end(); });
   if (state_ != State::running) return;
   finish_collected(whole_.empty() ? std::string_view(collected_) : whole_);
@@ -107,6 +112,7 @@ void Exchange::finish_collected(std::string_view body) {
       if (!outcome) return reply(Reply::failure(std::move(outcome.error())));
       if (!one_way_ && connection_->reply_at_once(*this, scratch.members, scratch.body)) {
         state_ = State::replying;
+        body_out_ = scratch.body.size();
         return complete();
       }
       reply({scratch.members, Buffer::copy_of(scratch.body), {}});
@@ -117,7 +123,7 @@ void Exchange::finish_collected(std::string_view body) {
       reply(outcome ? std::move(*outcome) : Reply::failure(std::move(outcome.error())));
     });
   } else if (const auto* later = std::get_if<LaterFunction>(&shape)) {
-    Buffer bytes = whole_.empty() ? Buffer::own(std::move(collected_)) : Buffer::copy_of(whole_);
+    Buffer bytes = Buffer::own(whole_.empty() ? take_collected() : std::string(whole_));
     call_handler([this, later, &bytes] {
       (*later)(request_, std::move(bytes), ReplyToken(Ref<Exchange>(this)));
     });
@@ -136,6 +142,7 @@ void Exchange::call_handler(UniqueFunction<void()> call) {
     end_with({Errc::internal, "the handler failed"});
   }
   in_call_ = nested;
+  if (std::exchange(abandoned_, false)) abandon();
 }
 
 // ---- The reply -----------------------------------------------------------------------------------
@@ -144,8 +151,10 @@ void Exchange::reply(Reply reply) {
   if (state_ != State::running) return;
   state_ = State::replying;
   cancel_callback_ = nullptr;
-  outgoing_.emplace(Outgoing::Kind::reply, id(), std::string(), std::move(reply),
-                    outgoing_limits(connection_->server().limits()));
+  (void)take_collected();
+  outgoing_ = std::make_shared<Outgoing>(Outgoing::Kind::reply, id(), std::string(),
+                                         std::move(reply),
+                                         outgoing_limits(connection_->server().limits()));
   if (one_way_ || lost_ || connection_->closed()) return complete();
   outgoing_->on_wake([this] { connection_->reply_ready(*this); });
   connection_->reply_ready(*this);
@@ -154,19 +163,44 @@ void Exchange::reply(Reply reply) {
 void Exchange::abandon() {
   if (state_ != State::running) return;
   // A token that an exception destroys on its way out: call_handler() knows the better answer.
-  if (in_call_ && std::uncaught_exceptions() > 0) return;
+  if (in_call_ && std::uncaught_exceptions() > 0) {
+    abandoned_ = true;
+    return;
+  }
   reply(Reply::failure(cancelled_ ? to_error(*cancelled_)
                                   : Error{Errc::internal, "the handler gave no reply"}));
+}
+
+void Exchange::on_cancel(UniqueFunction<void(CancelReason)> callback) {
+  if (state_ != State::running) return;
+  if (!cancelled_) {
+    cancel_callback_ = std::move(callback);
+    return;
+  }
+  connection_->server().loop().post(
+      [callback = std::move(callback), reason = *cancelled_]() mutable { callback(reason); });
+}
+
+// What was gathered of the body, which then does not count any more.
+std::string Exchange::take_collected() {
+  connection_->collected(-static_cast<std::int64_t>(collected_.size()));
+  return std::exchange(collected_, {});
 }
 
 bool Exchange::wanted() const noexcept {
   return state_ == State::running && !one_way_ && !connection_->closed();
 }
 
-Outgoing::Step Exchange::advance(Link& link) { return outgoing_->advance(link); }
+Outgoing::Step Exchange::advance(Link& link) {
+  const std::shared_ptr<Outgoing> outgoing = outgoing_;
+  const Outgoing::Step step = outgoing->advance(link);
+  body_out_ = outgoing->body_bytes();
+  return step;
+}
 
 // Ends the request with an error, in whatever state its reply is.
 void Exchange::end_with(Error error) {
+  failed_ = true;
   if (state_ == State::running) return reply(Reply::failure(std::move(error)));
   if (state_ == State::done) return;
   outgoing_->end_with(std::move(error));
@@ -177,6 +211,7 @@ void Exchange::complete() {
   if (state_ == State::done) return;
   const Ref<Exchange> guard(this);
   served(outgoing_ ? outgoing_->error() : std::nullopt);
+  (void)take_collected();
   state_ = State::done;
   done_at_ = connection_->server().loop().now();
   timer_.reset();
@@ -197,7 +232,7 @@ void Exchange::served(const std::optional<Error>& error) {
       .code = error ? std::optional(error->code) : std::nullopt,
       .message = error ? std::string_view(error->message) : std::string_view(),
       .body_in = body_in_,
-      .body_out = outgoing_ ? outgoing_->body_bytes() : 0,
+      .body_out = body_out_,
       .duration = server.loop().now() - began_,
       .one_way = one_way_,
   });
@@ -226,8 +261,8 @@ void Exchange::cancel(CancelReason reason) {
       abandon();  // the body was still being collected: nobody else knows of this request
     }
   } else if (state_ == State::replying) {
-    call_handler([this, reason] {
-      if (!outgoing_->cancel(reason) && state_ == State::replying) {
+    call_handler([this, reason, outgoing = outgoing_] {
+      if (!outgoing->cancel(reason) && state_ == State::replying) {
         connection_->reply_ready(*this);
       }
     });
@@ -241,7 +276,7 @@ void Exchange::grace_over() {
 void Exchange::lose() {
   if (state_ == State::done) return;
   const Ref<Exchange> guard(this);
-  if (one_way_ && body_ended_) return connection_->server().add_orphan(*this);
+  if (one_way_ && body_ended_ && connection_->server().add_orphan(*this)) return;
   let_go();
 }
 
@@ -255,6 +290,7 @@ void Exchange::let_go() {
   } else {
     served(outgoing_->error());
   }
+  (void)take_collected();
   state_ = State::done;
   done_at_ = connection_->server().loop().now();
   timer_.reset();

@@ -38,9 +38,7 @@ class Exchange final : public RefCounted<Exchange> {
   void reply(Reply reply);
   void abandon();
   [[nodiscard]] bool wanted() const noexcept;
-  void on_cancel(UniqueFunction<void(CancelReason)> callback) {
-    cancel_callback_ = std::move(callback);
-  }
+  void on_cancel(UniqueFunction<void(CancelReason)> callback);
 
   // ---- What its connection does.
   // Makes the handler. `body_size` where it is known.
@@ -69,13 +67,18 @@ class Exchange final : public RefCounted<Exchange> {
   [[nodiscard]] bool frame_open() const noexcept { return outgoing_ && outgoing_->frame_open(); }
   [[nodiscard]] Time done_at() const noexcept { return done_at_; }
   [[nodiscard]] bool refused() const noexcept { return refused_; }
+  [[nodiscard]] bool one_way() const noexcept { return one_way_; }
   // Waits in its connection's list of replies that have something to send.
   bool ready = false;
   // Counts as in flight.
   bool counted = true;
 
  private:
+  [[nodiscard]] bool hears_body() const noexcept {
+    return command_ != nullptr && state_ != State::done && !cancelled_ && !failed_;
+  }
   void call_handler(UniqueFunction<void()> call);
+  std::string take_collected();
   void finish_collected(std::string_view body);
   void end_with(Error error);
   void grace_over();
@@ -85,13 +88,14 @@ class Exchange final : public RefCounted<Exchange> {
   Request request_;
   const Router::Command* command_ = nullptr;
   std::shared_ptr<Handler> handler_;
-  std::optional<Outgoing> outgoing_;
+  std::shared_ptr<Outgoing> outgoing_;
   UniqueFunction<void(CancelReason)> cancel_callback_;
   std::optional<Timer> timer_;
   std::optional<CancelReason> cancelled_;
   std::string collected_;
   std::string_view whole_;  // the body, where it came in one piece; valid until on_end
   std::uint64_t body_in_ = 0;
+  std::uint64_t body_out_ = 0;
   Time began_;
   Time done_at_;
   State state_ = State::running;
@@ -100,6 +104,8 @@ class Exchange final : public RefCounted<Exchange> {
   bool refused_ = false;
   bool lost_ = false;     // nobody is there to be answered
   bool in_call_ = false;  // the handler is being called
+  bool failed_ = false;   // the framework has answered; the handler hears no more of the body
+  bool abandoned_ = false;
 };
 
 }  // namespace v0

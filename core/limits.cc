@@ -12,7 +12,7 @@ constexpr std::uint64_t kHour = 3'600'000;
 constexpr std::uint64_t kDay = 24 * kHour;
 
 constexpr LimitInfo kTable[] = {
-    {"header_bytes", &Limits::header_bytes, 256, 16 * kMiB,
+    {"header_bytes", &Limits::header_bytes, 8 * kKiB, 16 * kMiB,
      "a header holds a command line, not data; this one fits the longest command lines in use"},
     {"header_depth", &Limits::header_depth, 2, 256,
      "no built-in command nests deeper than 3, and the depth bounds the parser's stack"},
@@ -24,10 +24,12 @@ constexpr LimitInfo kTable[] = {
      "each takes a descriptor, so it must stay below the system's limit of open files"},
     {"max_in_flight", &Limits::max_in_flight, 1, 100'000,
      "requests of one connection that run at once: nobody may take all of a server's work"},
-    {"window_bytes", &Limits::window_bytes, 64 * kKiB, kGiB,
+    {"window_bytes", &Limits::window_bytes, kMiB, kGiB,
      "what came by one connection and is not done with; covers a fast network's round trip"},
     {"output_bytes", &Limits::output_bytes, 64 * kKiB, kGiB,
      "replies that wait for one reader; with a window this is all that a connection can hold"},
+    {"collected_body_bytes", &Limits::collected_body_bytes, 4 * kKiB, kGiB,
+     "the bodies that handlers want whole are held in memory until they are complete"},
     {"collected_reply_bytes", &Limits::collected_reply_bytes, 4 * kKiB, kGiB,
      "a reply of unknown size without an id is held until it is complete"},
     {"frame_bytes", &Limits::frame_bytes, 4 * kKiB, 64 * kMiB,

@@ -22,6 +22,7 @@ struct Limits {
   std::uint64_t max_in_flight = 256;
   std::uint64_t window_bytes = 2 * 1024 * 1024;
   std::uint64_t output_bytes = 1024 * 1024;
+  std::uint64_t collected_body_bytes = 16 * 1024 * 1024;
   std::uint64_t collected_reply_bytes = 16 * 1024 * 1024;
   std::uint64_t frame_bytes = 1024 * 1024;
   std::uint64_t header_timeout_ms = 10'000;

@@ -37,8 +37,9 @@ class LinkOwner : public RefCounted<LinkOwner> {
   virtual void on_input_end() = 0;
   // While its input is not read, the peer's end of input has come to light.
   virtual void on_hangup() = 0;
-  // Reset, or a write failed; or a file that was being sent is too short.
-  virtual void on_gone(std::string_view detail) = 0;
+  // The peer has reset the connection or a write failed; or what was announced cannot be sent.
+  enum class Gone : std::uint8_t { peer, ours };
+  virtual void on_gone(Gone why, std::string_view detail) = 0;
   // There is room for output: fill it. Called at the end of every turn in which anything happened.
   virtual void on_output_room() = 0;
   // After shutdown_write(): all output has been taken by the system, and the write side has ended.
@@ -95,6 +96,9 @@ class Link final : private Stream::Events {
   // end of this turn or of the call from the loop that is running.
   void touch();
 
+  // touch(), but not before the next turn.
+  void touch_again();
+
   // Ends the write side behind what is queued, and from then on reads only to drop.
   void shutdown_write();
   // Closes at once; no call to the owner comes after it. With `reset` the peer is told that what
@@ -108,7 +112,12 @@ class Link final : private Stream::Events {
   // When bytes were last read, and when the system last took some of ours.
   [[nodiscard]] Time last_read() const noexcept { return last_read_; }
   [[nodiscard]] Time last_write() const noexcept { return last_write_; }
-  void set_options(const LinkOptions& options) noexcept { options_ = options; }
+  // Whether the peer's bytes are being waited for, and since when.
+  [[nodiscard]] bool reading() const noexcept { return reading_now_; }
+  [[nodiscard]] Time reading_since() const noexcept { return reading_since_; }
+  // Bytes that were read and not looked at yet.
+  [[nodiscard]] bool holds_input() const noexcept { return !held_.empty(); }
+  void set_options(const LinkOptions& options) noexcept;
 
  private:
   // Output that the system would not take at once.
@@ -135,7 +144,7 @@ class Link final : private Stream::Events {
   bool write_file(Pending& pending);
   void queue(Segment segment, std::uint64_t bytes);
   void queue_batch(std::size_t written);
-  void gone(std::string_view detail);
+  void gone(std::string_view detail, LinkOwner::Gone why = LinkOwner::Gone::peer);
   void update_interest();
 
   Loop& loop_;
@@ -153,6 +162,8 @@ class Link final : private Stream::Events {
   std::uint64_t bytes_out_ = 0;
   Time last_read_;
   Time last_write_;
+  Time reading_since_;
+  bool reading_now_ = false;
   bool blocked_ = false;  // the stream took less than it was offered
   bool input_ended_ = false;
   bool end_told_ = false;

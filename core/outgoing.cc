@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <exception>
+#include <string>
 #include <utility>
 
 #include "cleave/protocol/encoder.h"
@@ -33,7 +35,19 @@ void Outgoing::unbind() {
   }
 }
 
+// What a source throws stops here, as what a handler throws does.
 Outgoing::Step Outgoing::advance(Link& link) {
+  try {
+    return advance_body(link);
+  } catch (const std::exception& thrown) {
+    end_with({Errc::internal, std::string("the body's source failed: ") + thrown.what()});
+  } catch (...) {
+    end_with({Errc::internal, "the body's source failed"});
+  }
+  return frame_open() ? Step::broken : Step::sent;
+}
+
+Outgoing::Step Outgoing::advance_body(Link& link) {
   if (ended_early_) {
     if (frame_open()) return Step::broken;
     return append(link, 0, true, {});
@@ -65,6 +79,8 @@ void Outgoing::end_with(Error error) {
 Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
                                 const Members& more_members) {
   const bool reply = kind_ == Kind::reply;
+  // A request has no way to say an error in its last frame: the server would take it as complete.
+  if (!reply && message_.error) return Step::failed;
   // A one-way request names its size in a member of its own; with `data_size` it would be answered.
   const bool one_way = !reply && !id_;
   std::string text;
@@ -84,10 +100,9 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
                     .status = last && reply ? (message_.error ? "error" : "ok") : "",
                     .members = text};
   if (Result<void> appended = link.append_head(head); !appended) {
-    if (begun_ || !reply) return Step::broken;
-    message_ = Reply::failure({Errc::internal, "the reply's " + appended.error().message});
-    ended_early_ = true;
-    begun_ = true;
+    if (ended_early_ || (begun_ && !id_)) return Step::broken;
+    end_with({Errc::internal, (reply ? "the reply's " : "the request's ") + appended.error().message});
+    message_.members.clear();
     return append(link, 0, true, {});
   }
   begun_ = true;
@@ -100,7 +115,7 @@ Outgoing::Step Outgoing::advance_buffer(Link& link) {
   const bool last = !id_ || rest.size() <= limits_.frame_bytes;
   Buffer bytes = last ? std::move(rest) : rest.take_front(limits_.frame_bytes);
   const Step step = append(link, bytes.size(), last, {});
-  if (step != Step::broken && !ended_early_) link.append(std::move(bytes));
+  if (!ended_early_) link.append(std::move(bytes));
   return step;
 }
 
@@ -114,10 +129,10 @@ Outgoing::Step Outgoing::advance_file(Link& link) {
   if (::fstat(rest.file->get(), &status) != 0 ||
       static_cast<std::uint64_t>(status.st_size) < slice.offset + slice.length) {
     end_with({Errc::io_error, "the file became shorter while it was sent"});
-    return advance(link);
+    return advance_body(link);
   }
   const Step step = append(link, slice.length, last, {});
-  if (step != Step::broken && !ended_early_) {
+  if (!ended_early_) {
     rest.offset += slice.length;
     rest.length -= slice.length;
     link.append(std::move(slice));
@@ -139,13 +154,15 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
   if (auto* done = std::get_if<Source::Done>(&pulled)) {
     if (begun_) return Step::broken;
     end_with(done->error.value_or(
-        Error{Errc::internal, "the reply's source ended before its announced size"}));
+        Error{Errc::internal, "the body's source ended before its announced size"}));
     return append(link, 0, true, done->members);
   }
   Source::Piece& piece = std::get<Source::Piece>(pulled);
+  if (piece.bytes.empty()) return Step::waiting;
   if (piece.bytes.size() > to_come) return Step::broken;
   if (!begun_) {
-    if (append(link, size, true, {}) == Step::broken || ended_early_) return Step::finished;
+    const Step step = append(link, size, true, {});
+    if (ended_early_) return step;
     open_bytes_ = size;
   }
   open_bytes_ -= piece.bytes.size();
@@ -174,7 +191,7 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
       end_with({Errc::too_large, "the reply is longer than " +
                                      std::to_string(limits_.collected_bytes) +
                                      " bytes (collected_reply_bytes): ask with an id"});
-      return advance(link);
+      return advance_body(link);
     }
   }
 }
@@ -194,21 +211,23 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
     // asked. A reply does, as until then an error can still be said.
     if (kind_ == Kind::reply || begun_) return Step::waiting;
     const Step step = append(link, 0, false, {});
-    return step == Step::broken ? step : Step::waiting;
+    return step == Step::sent ? Step::waiting : step;
   }
   if (auto* done = std::get_if<Source::Done>(&now)) {
     if (done->error) message_.error = std::move(done->error);
     return append(link, 0, true, done->members);
   }
   Source::Piece& piece = std::get<Source::Piece>(now);
+  if (piece.bytes.empty()) return Step::waiting;
   Source::Pulled next = pull();
   auto* done = std::get_if<Source::Done>(&next);
   const bool last = done != nullptr && piece.members.empty();
   if (last && done->error) message_.error = std::move(done->error);
   const Step step =
       append(link, piece.bytes.size(), last, last ? done->members : piece.members);
-  if (step != Step::broken && !ended_early_) link.append(std::move(piece.bytes));
-  if (last || step == Step::broken) return step;
+  if (step == Step::failed || ended_early_) return step;
+  link.append(std::move(piece.bytes));
+  if (last) return step;
   const bool waiting = std::holds_alternative<Source::Later>(next);
   if (!waiting) ahead_ = std::move(next);
   return waiting ? Step::waiting : step;

@@ -27,7 +27,7 @@ struct OutgoingLimits {
 };
 
 // Cuts a message into frames and appends them to a Link, one at a time and only while there is
-// room. Messages with an id may alternate frame by frame; one without an id is a single frame, and
+// room. Kept by shared pointers, as a source that is asked may end its own connection. Messages with an id may alternate frame by frame; one without an id is a single frame, and
 // while that is open nobody else may write.
 class Outgoing {
  public:
@@ -36,6 +36,7 @@ class Outgoing {
     sent,      // something was appended, and there is more
     waiting,   // the source has nothing; the waker will tell
     finished,  // all is appended
+    failed,    // a request cannot go on; what was sent of it must be called off. See error()
     broken,    // the open frame cannot be completed
   };
 
@@ -50,6 +51,8 @@ class Outgoing {
   // Appends at most one frame, or one piece of the open frame.
   [[nodiscard]] Step advance(Link& link);
 
+  // The first head was appended.
+  [[nodiscard]] bool begun() const noexcept { return begun_; }
   // A single frame was begun, and its body is not complete.
   [[nodiscard]] bool frame_open() const noexcept { return open_bytes_ > 0; }
   // The message is to end early. True if its source will end it by itself; false if the next
@@ -62,6 +65,7 @@ class Outgoing {
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return message_.error; }
 
  private:
+  Step advance_body(Link& link);
   Step advance_buffer(Link& link);
   Step advance_file(Link& link);
   Step advance_single(Link& link);

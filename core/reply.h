@@ -54,7 +54,8 @@ class CLEAVE_API Source {
   using Pulled = std::variant<Piece, Later, Done>;
 
   virtual ~Source() = default;
-  // At most `room` bytes (at least 1). Called on the loop's thread, never from inside wake().
+  // A piece of at most `room` bytes (at least 1), and never an empty one. Called on the loop's
+  // thread, never from inside wake(). What it throws ends the reply with `internal`.
   virtual Pulled pull(std::size_t room) = 0;
   // All the bytes that will come, where that is known beforehand. A reply without an `id` needs it
   // for its single frame; where it is not known such a reply is collected first, within the limit

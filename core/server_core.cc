@@ -15,6 +15,10 @@ namespace {
 // One look at all connections: a time limit is kept to within this.
 constexpr Millis kSweep(250);
 
+// One-way requests that finish without their connections. A peer that makes more of them than the
+// disk takes loses the rest.
+constexpr std::size_t kOrphans = 1'024;
+
 class Nobody final : public Observer {};
 
 Observer& nobody() {
@@ -70,6 +74,7 @@ void ServerCore::serve(std::unique_ptr<Stream> stream) {
   if (!sweep_timer_.running()) sweep_timer_.start(kSweep);
   observer_->on_accept(connection->peer());
   connection->start();
+  if (draining_) connection->drain();
 }
 
 void ServerCore::remove(Connection& connection) {
@@ -82,7 +87,11 @@ void ServerCore::remove(Connection& connection) {
   drained_if_empty();
 }
 
-void ServerCore::add_orphan(Exchange& exchange) { orphans_.emplace_back(&exchange); }
+bool ServerCore::add_orphan(Exchange& exchange) {
+  if (orphans_.size() >= kOrphans) return false;
+  orphans_.emplace_back(&exchange);
+  return true;
+}
 
 void ServerCore::remove_orphan(Exchange& exchange) {
   const auto at = std::find_if(orphans_.begin(), orphans_.end(),

@@ -43,7 +43,8 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
 
   void remove(Connection& connection);
   // One-way requests that go on after their connection.
-  void add_orphan(Exchange& exchange);
+  // False when there are too many.
+  [[nodiscard]] bool add_orphan(Exchange& exchange);
   void remove_orphan(Exchange& exchange);
 
   // Where collected handlers write; used by one call at a time.

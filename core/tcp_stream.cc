@@ -33,6 +33,15 @@ Result<std::unique_ptr<Stream>> TcpStream::adopt(Loop& loop, Fd socket) {
   // Replies leave in one write each turn already; waiting for more would only add a delay.
   const int on = 1;
   (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // A peer without power says nothing more: noticed after about two minutes of silence.
+  const int idle_seconds = 60;
+  const int interval_seconds = 15;
+  const int probes = 4;
+  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds,
+                     sizeof interval_seconds);
+  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
   const int fd = socket.get();
   std::unique_ptr<TcpStream> stream(new TcpStream(std::move(socket)));
   Result<Watcher> watcher =
@@ -64,6 +73,11 @@ void TcpStream::on_watched(Watcher::Events events) {
     return events_->on_ready(events.readable, events.writable);
   }
   if (events.error) return events_->on_hangup(true);
+  if (events.priority) {
+    // Urgent data, which nobody uses and which stays until it is taken.
+    char urgent = 0;
+    (void)::recv(socket_.get(), &urgent, 1, MSG_OOB);
+  }
   if (events.hangup && std::exchange(hangup_, false)) events_->on_hangup(false);
 }
 

@@ -225,6 +225,96 @@ TEST_CASE("a cancelled call whose body is still being made ends its request with
   CHECK_FALSE(sent[2].flag("more"));
 }
 
+TEST_CASE("a call that is cancelled before anything of it was sent is not sent at all") {
+  World world;
+  Outcome outcome;
+  CallHandle call = world.client->call({.cmd = "a"}, outcome.callback());
+  call.cancel();
+  CHECK_FALSE(outcome.result);
+  world.settle();
+  CHECK(world.sent().empty());
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error().code == Errc::cancelled);
+}
+
+TEST_CASE("a request whose body cannot be made is called off, and only its call fails") {
+  World world;
+  Outcome broken;
+  Outcome unsent;
+  Outcome other;
+  auto body = std::make_shared<Relay>();
+  world.client->call({.cmd = "a", .body = std::shared_ptr<Source>(body)}, broken.callback());
+  world.client->call({.cmd = "b", .members = Members().set("long", std::string(70'000, 'x'))},
+                     unsent.callback());
+  world.client->call({.cmd = "c"}, other.callback());
+  body->push(Buffer::copy_of("part"));
+  world.settle();
+  CHECK(world.sent().size() == 2);
+  body->finish({}, Error{Errc::io_error, "the disk failed"});
+  world.settle();
+  const std::vector<Frame> sent = world.sent();
+  REQUIRE(sent.size() == 2);
+  CHECK(sent[0].text("cmd") == "cancel");
+  CHECK(sent[0].number("target") == 1);
+  CHECK(sent[1].number("id") == 1);
+  CHECK_FALSE(sent[1].flag("more"));
+  REQUIRE(broken.result);
+  CHECK(broken.result->error() == Error{Errc::io_error, "the disk failed"});
+  REQUIRE(unsent.result);
+  CHECK_FALSE(unsent.result->has_value());
+  CHECK_FALSE(other.result);
+  CHECK(world.client->connected());
+}
+
+TEST_CASE("finish ends the write side behind everything that was to be sent") {
+  World world;
+  Outcome outcome;
+  Outcome late;
+  auto body = std::make_shared<Relay>();
+  world.client->call({.cmd = "a", .body = std::shared_ptr<Source>(body)}, outcome.callback());
+  world.client->finish();
+  world.settle();
+  CHECK_FALSE(world.wire->ended());
+  body->push(Buffer::copy_of("part"));
+  body->finish();
+  world.settle();
+  CHECK(world.wire->ended());
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok"})"));
+  world.client->call({.cmd = "b"}, late.callback());
+  world.settle();
+  CHECK(outcome.result->has_value());
+  CHECK(late.result->error().code == Errc::unavailable);
+}
+
+TEST_CASE("a client may be destroyed by the handler of a reply that is being given") {
+  World world;
+  class Destroying final : public ReplyHandler {
+   public:
+    explicit Destroying(World& world) : world_(world) {}
+    void on_body(Chunk chunk) override {
+      world_.client.reset();
+      size_ += chunk.size();  // the handler itself lives until its call has returned
+    }
+    void on_end(Result<void> outcome, const Header*) override { CHECK_FALSE(outcome); }
+
+   private:
+    World& world_;
+    std::size_t size_ = 0;
+  };
+  world.client->start({.cmd = "a"}, std::make_unique<Destroying>(world));
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":3})", "abc"));
+  world.settle();
+  CHECK(world.wire->closed());
+}
+
+TEST_CASE("a loop may end before a connection is made") {
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  Client::connect(*loop, "tcp://127.0.0.1:1", {},
+                  [](Result<std::unique_ptr<Client>>) { FAIL("the loop has not run"); });
+  loop.reset();
+}
+
 TEST_CASE("a one-way request has no id, and is done when the system has taken it") {
   World world;
   std::optional<Result<void>> done;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -670,6 +674,233 @@ TEST_CASE("over max_connections a connection is told busy and closed") {
   first.send(R"({"cmd":"twice","data_size":1})", "x");
   world.test.settle();
   CHECK(first.read()->body == "xx");
+}
+
+TEST_CASE("a drain does not cut off a reply that a slow reader is still taking") {
+  World world;
+  TestPeer peer = world.test.connect();
+  peer.wire().set_room(1'000);
+  const std::string body(300'000, 'd');
+  peer.send(R"({"cmd":"keep"})");
+  world.test.settle();
+  std::move(world.kept.tokens[0]).ok({}, Buffer::copy_of(body));
+  world.test.settle();
+  std::optional<bool> clean;
+  world.test.server()->drain([&](bool was_clean) { clean = was_clean; });
+  for (int i = 0; i < 8; ++i) {
+    world.test.advance(Millis(1'000));
+    CHECK_FALSE(peer.wire().closed());
+    peer.wire().set_room(50'000);
+  }
+  world.test.advance(Millis(1'000));
+  const std::optional<Frame> frame = peer.read();
+  REQUIRE(frame);
+  CHECK(frame->body == body);
+  CHECK(peer.wire().closed());
+  CHECK_FALSE(peer.wire().was_reset());
+  CHECK(clean == true);
+}
+
+TEST_CASE("a peer that never ends what was refused is ended itself, by count and by time") {
+  World world({.limits = {.max_in_flight = 4, .discard_timeout_ms = 5'000}});
+  TestPeer many = world.test.connect();
+  for (int id = 0; id < 20; ++id) many.send("{\"id\":" + std::to_string(id) + ",\"more\":true}");
+  TestPeer one = world.test.connect();
+  one.send(R"({"cmd":"nothing","id":1,"more":true})");
+  world.test.settle();
+  std::vector<Frame> frames = many.read_all();
+  REQUIRE(frames.size() == 17);
+  CHECK(frames.back().text("code") == "protocol_error");
+  world.test.advance(Millis(6'000));
+  CHECK(one.wire().closed());
+}
+
+TEST_CASE("a body that stops coming ends its connection, but not while we do not read") {
+  World world({.limits = {.idle_timeout_ms = 10'000, .discard_timeout_ms = 1'000}});
+  TestPeer stopped = world.test.connect();
+  TestPeer held_up = world.test.connect();
+  stopped.send(R"({"cmd":"hold","data_size":100})", "x");
+  held_up.send(R"({"cmd":"nothing","id":2,"more":true})");
+  held_up.send(R"({"cmd":"keep"})");
+  held_up.wire().send("\x10");
+  world.test.settle();
+  world.test.advance(Millis(9'000));
+  CHECK_FALSE(stopped.wire().closed());
+  world.test.advance(Millis(2'000));
+  CHECK(stopped.wire().closed());
+  CHECK(world.kept.cancelled == std::vector{CancelReason::peer_gone});
+  CHECK_FALSE(held_up.wire().ended());
+}
+
+TEST_CASE("bodies that are gathered at once for one connection have a limit together") {
+  World world({.limits = {.collected_body_bytes = 4'096}});
+  TestPeer peer = world.test.connect();
+  const std::string part(3'000, 'p');
+  peer.send(R"({"cmd":"keep","id":1,"data_size":3000,"more":true})", part);
+  peer.send(R"({"cmd":"keep","id":2,"data_size":3000,"more":true})", part);
+  world.test.settle();
+  std::optional<Frame> frame = peer.read();
+  CHECK(frame->number("id") == 2);
+  CHECK(code_of(frame) == "overloaded");
+  // One alone is bounded by its command only, and what it took is given back.
+  for (int i = 0; i < 3; ++i) peer.send(R"({"id":1,"data_size":3000,"more":true})", part);
+  peer.send(R"({"id":1})");
+  peer.send(R"({"id":2})");
+  world.test.settle();
+  CHECK(world.kept.bodies.at(0).size() == 12'000);
+  peer.send(R"({"cmd":"keep","id":3,"data_size":3000,"more":true})", part);
+  peer.send(R"({"id":3})");
+  world.test.settle();
+  CHECK(world.kept.bodies.size() == 2);
+}
+
+TEST_CASE("a handler hears no end of a body that was refused on the way") {
+  int ends = 0;
+  class Counting final : public Handler {
+   public:
+    Counting(int& ends, ReplyToken token) : ends_(ends), token_(std::move(token)) {}
+    void on_body(Chunk) override {}
+    void on_end() override { ++ends_; }
+
+   private:
+    int& ends_;
+    ReplyToken token_;
+  };
+  TestServer test([&](Router& router, Loop&) {
+    router.add("short", {.summary = "takes 4 bytes", .body_bytes = 4},
+               streaming([&](const Request&, ReplyToken token) {
+                 return std::make_shared<Counting>(ends, std::move(token));
+               }));
+  });
+  TestPeer peer = test.connect();
+  peer.wire().send(frame_bytes(R"({"cmd":"short","id":1,"data_size":3,"more":true})", "abc") +
+                   frame_bytes(R"({"id":1,"data_size":3})", "def"));
+  test.settle();
+  CHECK(code_of(peer.read()) == "too_large");
+  CHECK(ends == 0);
+}
+
+namespace {
+
+// A Source of which the test says what it does when it is asked.
+class Scripted final : public Source {
+ public:
+  Scripted(std::function<Pulled(Scripted&)> pull, std::optional<std::uint64_t> size)
+      : pull_(std::move(pull)), size_(size) {}
+  Pulled pull(std::size_t) override { return pull_(*this); }
+  std::optional<std::uint64_t> size() const override { return size_; }
+  using Source::wake;
+
+ private:
+  std::function<Pulled(Scripted&)> pull_;
+  std::optional<std::uint64_t> size_;
+};
+
+struct SourceWorld {
+  std::unique_ptr<TestServer> test;
+  std::vector<std::shared_ptr<Scripted>> sources;
+
+  explicit SourceWorld(std::function<Source::Pulled(Scripted&)> pull, Members members = {},
+                       std::optional<std::uint64_t> size = std::nullopt) {
+    test = std::make_unique<TestServer>([=, this](Router& router, Loop&) {
+      router.add("make", {.summary = "makes its body"},
+                 later([=, this](const Request&, Buffer, ReplyToken token) {
+                   sources.push_back(std::make_shared<Scripted>(pull, size));
+                   std::move(token).ok(members, std::shared_ptr<Source>(sources.back()));
+                 }));
+      router.add("ping", {.summary = "answers"},
+                 collected([](const Request&, std::string_view) -> Result<Reply> { return Reply{}; }));
+    });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what a source throws is answered as internal, or resets what cannot be completed") {
+  SourceWorld world([](Scripted&) -> Source::Pulled { throw std::runtime_error("no more"); });
+  TestPeer peer = world.test->connect();
+  for (const char* header : {R"({"cmd":"make","id":1})", R"({"cmd":"make"})"}) {
+    peer.send(header);
+    world.test->settle();
+    const std::optional<Frame> frame = peer.read();
+    CHECK(code_of(frame) == "internal");
+    CHECK(frame->text("message") == "the body's source failed: no more");
+  }
+  int calls = 0;
+  SourceWorld begun(
+      [&](Scripted&) -> Source::Pulled {
+        if (calls++ == 0) return Source::Piece{Buffer::copy_of("abc")};
+        throw std::runtime_error("no more");
+      },
+      {}, 10);
+  TestPeer cut = begun.test->connect();
+  cut.send(R"({"cmd":"make"})");
+  begun.test->settle();
+  CHECK(cut.wire().was_reset());
+}
+
+TEST_CASE("a source that wakes itself and has nothing does not hold the loop") {
+  int calls = 0;
+  SourceWorld world([&](Scripted& self) -> Source::Pulled {
+    if (++calls == 50) return Source::Done{};
+    self.wake();
+    return Source::Later{};
+  });
+  TestPeer peer = world.test->connect();
+  peer.send(R"({"cmd":"make","id":1})");
+  peer.send(R"({"cmd":"ping","id":2})");
+  world.test->settle();
+  const std::vector<Frame> frames = peer.read_all();
+  REQUIRE(frames.size() == 2);
+  CHECK(frames[0].number("id") == 2);
+}
+
+TEST_CASE("a source may destroy its server while it is asked") {
+  for (const char* header : {R"({"cmd":"make","id":1})", R"({"cmd":"make"})"}) {
+    SourceWorld* world = nullptr;
+    SourceWorld made([&](Scripted&) -> Source::Pulled {
+      world->test->destroy_server();
+      return Source::Piece{Buffer::copy_of("abc")};
+    });
+    world = &made;
+    TestPeer peer = made.test->connect();
+    peer.send(header);
+    made.test->settle();
+    CHECK(peer.wire().closed());
+  }
+}
+
+TEST_CASE("a reply whose header is too long becomes an error, and its source is let go") {
+  SourceWorld world([](Scripted&) -> Source::Pulled { return Source::Done{}; },
+                    Members().set("long", std::string(70'000, 'x')));
+  TestPeer peer = world.test->connect();
+  peer.send(R"({"cmd":"make","id":1})");
+  world.test->settle();
+  CHECK(code_of(peer.read()) == "internal");
+  world.sources.at(0)->wake();
+  world.test->settle();
+  CHECK_FALSE(peer.read());
+}
+
+TEST_CASE("a cancel callback that comes too late is told at once, or not at all") {
+  World world;
+  TestPeer peer = world.test.connect();
+  peer.send(R"({"cmd":"keep","id":1,"timeout_ms":10})");
+  peer.send(R"({"cmd":"keep","id":2})");
+  world.test.settle();
+  world.test.advance(Millis(100));
+  int calls = 0;
+  world.kept.tokens[0].on_cancel([&](CancelReason reason) {
+    CHECK(reason == CancelReason::deadline);
+    ++calls;
+  });
+  world.test.settle();
+  CHECK(calls == 1);
+  peer.wire().reset();
+  world.test.settle();
+  world.kept.tokens[1].on_cancel([&](CancelReason) { ++calls; });
+  world.test.settle();
+  CHECK(calls == 1);
 }
 
 TEST_CASE("the server may be destroyed while requests run; tokens then do nothing") {
