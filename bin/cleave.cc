@@ -81,8 +81,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // For editing at the prompt and for the names of times.
-  std::setlocale(LC_ALL, "");
+  // For editing at the prompt.
+  std::setlocale(LC_ALL, "");  // NOLINT(concurrency-mt-unsafe): there is no other thread yet
   // A reader that has gone is an error of write(2) here, with a sentence and a status.
   std::signal(SIGPIPE, SIG_IGN);
   try {

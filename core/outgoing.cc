@@ -189,7 +189,13 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
   };
   Source::Pulled now = ahead_ ? std::move(*ahead_) : pull();
   ahead_.reset();
-  if (std::holds_alternative<Source::Later>(now)) return Step::waiting;
+  if (std::holds_alternative<Source::Later>(now)) {
+    // A request does not wait for its body: its program may have something to say before it is
+    // asked. A reply does, as until then an error can still be said.
+    if (kind_ == Kind::reply || begun_) return Step::waiting;
+    const Step step = append(link, 0, false, {});
+    return step == Step::broken ? step : Step::waiting;
+  }
   if (auto* done = std::get_if<Source::Done>(&now)) {
     if (done->error) message_.error = std::move(done->error);
     return append(link, 0, true, done->members);

@@ -99,7 +99,9 @@ int run_call(Invocation& invocation) {
     return invocation.usage_error("standard input is the prompt's");
   }
   if (path == "-") {
-    call.body = std::make_shared<StandardInput>(session.loop());
+    auto input = StandardInput::open(session.loop());
+    if (!input) return report_status(input.error());
+    call.body = std::shared_ptr<Source>(std::move(*input));
   } else if (!body->empty()) {
     auto file = FileSource::open(session.loop(), path);
     if (!file) return report_status(file.error());

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -76,7 +75,12 @@ int run_exec(Invocation& invocation) {
     call.members.set("shell", line);
   }
   if (!invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0) {
-    call.body = std::make_shared<StandardInput>(invocation.session.loop());
+    auto input = StandardInput::open(invocation.session.loop());
+    if (!input) {
+      report(input.error());
+      return kFateUnknown;
+    }
+    call.body = std::shared_ptr<Source>(std::move(*input));
   }
   Streams streams(invocation.session);
   const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), streams);

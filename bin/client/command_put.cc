@@ -13,7 +13,8 @@
 namespace cleave::cli {
 namespace {
 
-int put_one_way(Invocation& invocation, std::shared_ptr<FileSource> file, const std::string& name) {
+int put_one_way(Invocation& invocation, const std::shared_ptr<FileSource>& file,
+                const std::string& name) {
   // The size goes by the name that servers know which never answer a put.
   Call call{.cmd = "put",
             .members = Members().set("filename", name).set("filesize", *file->size()),
@@ -61,7 +62,7 @@ int run_put(Invocation& invocation) {
     progress->set_total(*file->size());
     file->on_progress([&progress](std::uint64_t done) { progress->update(done); });
   }
-  if (one_way) return put_one_way(invocation, std::move(file), name);
+  if (one_way) return put_one_way(invocation, file, name);
 
   Call call{.cmd = "put", .members = Members().set("filename", name)};
   if (keep) call.members.set("overwrite", false);
@@ -69,7 +70,9 @@ int run_put(Invocation& invocation) {
     call.members.set("file_size", *file->size());
     call.body = std::shared_ptr<Source>(file);
   } else {
-    call.body = std::make_shared<StandardInput>(session.loop());
+    auto input = StandardInput::open(session.loop());
+    if (!input) return report_status(input.error());
+    call.body = std::shared_ptr<Source>(std::move(*input));
   }
   std::string ignored;
   const Outcome outcome = session.run(invocation.settings, std::move(call), ignored);

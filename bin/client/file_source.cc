@@ -13,7 +13,7 @@
 namespace cleave::cli {
 namespace {
 
-constexpr std::uint64_t kPiece = 256 * 1024;
+constexpr std::uint64_t kPiece = std::uint64_t{256} * 1024;
 
 // Up to `size` bytes from `offset`, fewer only at the end of the file.
 Result<std::string> read_at(int fd, std::uint64_t offset, std::uint64_t size) {

@@ -31,7 +31,7 @@ std::string duration(double seconds) {
 
 }  // namespace
 
-Progress::Progress(std::string label, bool wanted)
+Progress::Progress(const std::string& label, bool wanted)
     : label_(printable(label)), shown_(wanted && ::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {

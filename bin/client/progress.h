@@ -13,7 +13,7 @@ namespace cleave::cli {
 // where standard error is a terminal, so that pipes and logs stay clean.
 class Progress {
  public:
-  Progress(std::string label, bool wanted);
+  Progress(const std::string& label, bool wanted);
   ~Progress();  // leaves the line as it stands and goes on to the next
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

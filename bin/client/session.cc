@@ -14,7 +14,7 @@ constexpr Millis kInterruptGrace(1'000);
 // five seconds to end a handler, and its answer says more than our own would.
 constexpr Millis kDeadlineGrace(7'000);
 constexpr Millis kCloseGrace(10'000);
-constexpr std::size_t kCollectedBytes = 64 * 1024 * 1024;
+constexpr std::size_t kCollectedBytes = std::size_t{64} * 1024 * 1024;
 
 Error interrupted_error() {
   return Error{Errc::cancelled, "interrupted"};
@@ -102,7 +102,8 @@ Outcome Session::run(const Settings& settings, Call call, std::string& body) {
 Result<void> Session::run_one_way(const Settings& settings, Call call) {
   if (auto connected = connect(settings); !connected) return fail(connected.error());
   auto sent = std::make_shared<std::optional<Result<void>>>();
-  client_->start_one_way(std::move(call), [sent](Result<void> result) { *sent = result; });
+  client_->start_one_way(std::move(call),
+                         [sent](Result<void> result) { *sent = std::move(result); });
   if (!wait_until([sent] { return sent->has_value(); })) return fail(interrupted_error());
   if (**sent) {
     client_->finish();

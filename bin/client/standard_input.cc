@@ -2,46 +2,32 @@
 #include "cleave/bin/client/standard_input.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <string>
-
-#include "cleave/bin/client/system_error.h"
 
 namespace cleave::cli {
 
-Source::Pulled StandardInput::pull(std::size_t room) {
-  pollfd ready{STDIN_FILENO, POLLIN, 0};
-  if (::poll(&ready, 1, 0) <= 0) return wait();
-  std::string bytes(std::min<std::size_t>(room, 65'536), '\0');
-  const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
-  if (count > 0) {
-    bytes.resize(static_cast<std::size_t>(count));
-    return Piece{Buffer::own(std::move(bytes))};
-  }
-  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return wait();
-  // A standard input that was closed before we began has nothing to say either.
-  if (count == 0 || errno == EBADF) return Done{};
-  return Done{{}, system_error(errno, "cannot read standard input")};
+Result<std::shared_ptr<StandardInput>> StandardInput::open(Loop& loop) {
+  auto input = std::make_shared<StandardInput>();
+  // A reader owns its descriptor, and standard input is not ours to close.
+  Fd fd(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
+  if (!fd) return input;
+  auto reader = PipeReader::create(loop, std::move(fd), [self = input.get()] { self->wake(); });
+  if (!reader) return fail(reader.error());
+  input->reader_.emplace(std::move(*reader));
+  return input;
 }
 
-Source::Pulled StandardInput::wait() {
-  if (!watcher_) {
-    const int flags = ::fcntl(STDIN_FILENO, F_GETFL);
-    auto watcher = Watcher::create(loop_, STDIN_FILENO, [this](Watcher::Events) {
-      watcher_->watch({});
-      wake();
-    });
-    if (!watcher) return Done{{}, watcher.error()};
-    watcher_.emplace(std::move(*watcher));
-    // libuv makes what it watches non-blocking, for everybody who shares it.
-    ::fcntl(STDIN_FILENO, F_SETFL, flags);
-  }
-  watcher_->watch({.readable = true, .hangup = true});
-  return Later{};
+Source::Pulled StandardInput::pull(std::size_t room) {
+  if (!reader_) return Done{};
+  std::string bytes(std::min<std::size_t>(room, 65'536), '\0');
+  const std::optional<std::size_t> count = reader_->read(bytes);
+  if (!count) return Later{};
+  if (*count == 0) return Done{};
+  bytes.resize(*count);
+  return Piece{Buffer::own(std::move(bytes))};
 }
 
 }  // namespace cleave::cli

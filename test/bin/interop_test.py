@@ -109,7 +109,7 @@ class Messages(DaemonTest):
 
     def test_a_request_with_an_id_outlives_a_half_close_and_says_so(self):
         client = self.connect()
-        client.send_frame({"cmd": "exec", "id": 7, "shell": "sleep 1.2; echo done"})
+        client.send_frame({"cmd": "exec", "id": 7, "shell": "sleep 2.5; echo done"})
         client.half_close()
         empty_frames = 0
         output = b""

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/text.h"
+
+#include <doctest/doctest.h>
+
+using namespace cleave;
+using namespace cleave::cli;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a line is cut into words at blanks") {
+  CHECK(split_words("put a.txt  b\t c\n").value() == Words{"put", "a.txt", "b", "c"});
+  CHECK(split_words("").value().empty());
+  CHECK(split_words(" \t\r\n").value().empty());
+}
+
+TEST_CASE("quotes and backslashes keep blanks inside a word") {
+  CHECK(split_words("echo 'a  b' \"c d\" e\\ f").value() == Words{"echo", "a  b", "c d", "e f"});
+  CHECK(split_words("a'b'\"c\"d").value() == Words{"abcd"});
+  CHECK(split_words("echo ''").value() == Words{"echo", ""});
+  CHECK(split_words(R"('a\b' "a\"b" a\'b)").value() == Words{"a\\b", "a\"b", "a'b"});
+}
+
+TEST_CASE("a quote or a backslash that is left open is an error") {
+  CHECK(split_words("echo 'a").error().code == Errc::invalid_argument);
+  CHECK(split_words("echo \"a").error().code == Errc::invalid_argument);
+  CHECK(split_words("echo a\\").error().code == Errc::invalid_argument);
+}
+
+TEST_CASE("control characters of both sets are escaped and other text is not") {
+  CHECK(printable("grün 粘包 ~") == "grün 粘包 ~");
+  CHECK(printable("a\x1b[31m\n\x7f") == "a\\x1b[31m\\x0a\\x7f");
+  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");
+  CHECK(printable("\xc2\xa0") == "\xc2\xa0");
+}
+
+TEST_CASE("sizes are shown in the largest unit that leaves a digit before the point") {
+  CHECK(human_size(0) == "0 B");
+  CHECK(human_size(1023) == "1023 B");
+  CHECK(human_size(1024) == "1.0 KiB");
+  CHECK(human_size(5.0 * 1024 * 1024 * 1024) == "5.0 GiB");
+}
+
+TEST_CASE("the results of a reply are its members without those of the frame") {
+  HeaderParser parser;
+  const auto header = parser.parse(
+      R"({"id":1,"status":"ok","file_size":5,"name":"a\nb","list":[1,{"x":null}],"yes":true})");
+  CHECK(results_json(**header) ==
+        R"({"file_size":5,"name":"a\nb","list":[1,{"x":null}],"yes":true})");
+}
