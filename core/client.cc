@@ -42,7 +42,8 @@ class Gathering final : public ReplyHandler {
 
 }  // namespace
 
-// ---- ClientCore ------------------------------------------------------------------------------------
+// ---- ClientCore
+// ------------------------------------------------------------------------------------
 
 ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
     : loop_(loop),
@@ -130,7 +131,8 @@ void ClientCore::on_output_room() {
         if (open_frame_ == key) open_frame_.reset();
         sent(key);
         break;
-      case Outgoing::Step::waiting: break;
+      case Outgoing::Step::waiting:
+        break;
       case Outgoing::Step::sent:
         if (open_frame_ == key) {
           running.ready = true;
@@ -179,7 +181,8 @@ void ClientCore::cancel(std::uint64_t id) {
   link_.touch();
 }
 
-// ---- Replies ---------------------------------------------------------------------------------------
+// ---- Replies
+// ---------------------------------------------------------------------------------------
 
 bool ClientCore::on_input(std::string_view& input) {
   Result<Decoder::Event> event = decoder_.next(input);
@@ -247,7 +250,8 @@ Error ClientCore::error_of(const Header& header) const {
   return {Errc::internal, std::string(code) + ": " + std::string(message)};
 }
 
-// ---- Ending ----------------------------------------------------------------------------------------
+// ---- Ending
+// ----------------------------------------------------------------------------------------
 
 void ClientCore::on_input_end() {
   close({Errc::unavailable, decoder_.inside_frame()
@@ -288,7 +292,8 @@ CallHandle ClientCore::handle(std::uint64_t id) {
   return handle;
 }
 
-// ---- CallHandle, Client ------------------------------------------------------------------------------
+// ---- CallHandle, Client
+// ------------------------------------------------------------------------------
 
 CallHandle::CallHandle() noexcept = default;
 CallHandle::CallHandle(const CallHandle&) noexcept = default;
@@ -303,7 +308,9 @@ CallHandle::~CallHandle() = default;
 void CallHandle::cancel() {
   if (core_) core_->cancel(id_);
 }
-bool CallHandle::running() const noexcept { return core_ && core_->running(id_); }
+bool CallHandle::running() const noexcept {
+  return core_ && core_->running(id_);
+}
 
 void Client::connect(Loop& loop, std::string_view url, const ClientOptions& options,
                      Connected done) {
@@ -316,17 +323,17 @@ void Client::connect(Loop& loop, std::string_view url, const ClientOptions& opti
   }
   // The connector keeps itself until it has called back.
   auto keeper = std::make_shared<std::unique_ptr<TcpConnector>>();
-  *keeper = TcpConnector::start(
-      loop, *endpoint, options.connect_timeout,
-      [&loop, options, keeper, done = std::move(done)](
-          Result<std::unique_ptr<Stream>> stream) mutable {
-        const auto self = std::move(keeper);
-        if (!stream) {
-          done(fail(std::move(stream.error())));
-        } else {
-          done(std::make_unique<Client>(loop, std::move(*stream), options));
-        }
-      });
+  *keeper =
+      TcpConnector::start(loop, *endpoint, options.connect_timeout,
+                          [&loop, options, keeper,
+                           done = std::move(done)](Result<std::unique_ptr<Stream>> stream) mutable {
+                            const auto self = std::move(keeper);
+                            if (!stream) {
+                              done(fail(std::move(stream.error())));
+                            } else {
+                              done(std::make_unique<Client>(loop, std::move(*stream), options));
+                            }
+                          });
 }
 
 Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
@@ -334,7 +341,9 @@ Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& 
   core_->start_link();
 }
 
-Client::~Client() { core_->abandon(); }
+Client::~Client() {
+  core_->abandon();
+}
 
 CallHandle Client::call(Call call, UniqueFunction<void(Result<Answer>)> done) {
   return start(std::move(call), std::make_unique<Gathering>(core_->options().collected_reply_bytes,
@@ -352,9 +361,15 @@ void Client::start_one_way(Call call, UniqueFunction<void(Result<void>)> done) {
 void Client::on_close(UniqueFunction<void(Error)> callback) {
   core_->on_close(std::move(callback));
 }
-bool Client::connected() const noexcept { return core_->connected(); }
-void Client::finish() { core_->finish(); }
-void Client::reset() { core_->close({Errc::cancelled, "the connection was reset here"}, true); }
+bool Client::connected() const noexcept {
+  return core_->connected();
+}
+void Client::finish() {
+  core_->finish();
+}
+void Client::reset() {
+  core_->close({Errc::cancelled, "the connection was reset here"}, true);
+}
 
 }  // namespace v0
 }  // namespace cleave

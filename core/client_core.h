@@ -44,9 +44,9 @@ class ClientCore final : public LinkOwner {
   static constexpr std::uint64_t kFirstOneWay = std::uint64_t{1} << 60;
 
   struct Running {
-    std::unique_ptr<ReplyHandler> handler;          // null for a one-way request
-    UniqueFunction<void(Result<void>)> done;        // of a one-way request
-    std::unique_ptr<Outgoing> outgoing;             // until the request is sent
+    std::unique_ptr<ReplyHandler> handler;    // null for a one-way request
+    UniqueFunction<void(Result<void>)> done;  // of a one-way request
+    std::unique_ptr<Outgoing> outgoing;       // until the request is sent
     bool ready = false;
   };
 

@@ -44,13 +44,17 @@ void Connection::set_state(State state) {
   state_since_ = server_->loop().now();
 }
 
-// ---- Input ---------------------------------------------------------------------------------------
+// ---- Input
+// ---------------------------------------------------------------------------------------
 
 bool Connection::wants_input() {
   switch (state_) {
-    case State::open: return !ordered_ || !ordered_->body_ended();
-    case State::poisoned: return false;
-    case State::lingering: return true;
+    case State::open:
+      return !ordered_ || !ordered_->body_ended();
+    case State::poisoned:
+      return false;
+    case State::lingering:
+      return true;
   }
   return false;
 }
@@ -95,26 +99,28 @@ void Connection::on_head(const Ref<const Header>& header) {
   receiving_ = {};
   if (const std::optional<Value> cmd = header->find("cmd")) {
     if (frame.id && find(*frame.id) != nullptr) {
-      return fail_protocol({Errc::protocol_error, "id " + std::to_string(*frame.id) +
-                                                      " is in use by a request that has not ended"});
+      return fail_protocol(
+          {Errc::protocol_error,
+           "id " + std::to_string(*frame.id) + " is in use by a request that has not ended"});
     }
     return begin(header, *cmd);
   }
   if (Exchange* exchange = frame.id ? find(*frame.id) : nullptr) {
     if (exchange->body_ended()) {
-      return fail_protocol({Errc::protocol_error,
-                            "the body of the request with id " + std::to_string(*frame.id) +
-                                " has ended, and a further frame of it came"});
+      return fail_protocol(
+          {Errc::protocol_error, "the body of the request with id " + std::to_string(*frame.id) +
+                                     " has ended, and a further frame of it came"});
     }
     receiving_ = Ref<Exchange>(exchange);
     return;
   }
-  add(header, {})->refuse(
-      {Errc::invalid_argument, frame.id ? "a frame without cmd continues the request with its id, "
-                                          "and none with id " +
-                                              std::to_string(*frame.id) + " is under way"
-                                        : "a request needs a cmd"},
-      false);
+  add(header, {})
+      ->refuse({Errc::invalid_argument,
+                frame.id ? "a frame without cmd continues the request with its id, "
+                           "and none with id " +
+                               std::to_string(*frame.id) + " is under way"
+                         : "a request needs a cmd"},
+               false);
 }
 
 Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view cmd) {
@@ -130,9 +136,9 @@ Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view 
 void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
   const Limits& limits = server_->limits();
   if (live_.size() >= limits.max_in_flight * kUnendedFactor) {
-    return fail_protocol({Errc::protocol_error,
-                          std::to_string(live_.size()) +
-                              " requests of this connection have not ended their bodies"});
+    return fail_protocol(
+        {Errc::protocol_error, std::to_string(live_.size()) +
+                                   " requests of this connection have not ended their bodies"});
   }
   const FrameHead& frame = header->frame();
   const std::string_view name = cmd.string().value_or(std::string_view());
@@ -193,8 +199,7 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
 }
 
 void Connection::cancel_target(Exchange& request, const Header& header) {
-  const Result<std::int64_t> target =
-      header.integer("target", 0, (std::int64_t{1} << 53) - 1);
+  const Result<std::int64_t> target = header.integer("target", 0, (std::int64_t{1} << 53) - 1);
   if (!target) return request.refuse(target.error(), false);
   Exchange* exchange = find(static_cast<std::uint64_t>(*target));
   if (exchange == nullptr || exchange == &request || exchange->refused() ||
@@ -250,7 +255,8 @@ void Connection::drop_incomplete() {
   }
 }
 
-// ---- Replies ---------------------------------------------------------------------------------------
+// ---- Replies
+// ---------------------------------------------------------------------------------------
 
 void Connection::reply_ready(Exchange& exchange) {
   if (closed_ || exchange.state() == Exchange::State::done) return;
@@ -263,10 +269,8 @@ void Connection::reply_ready(Exchange& exchange) {
 bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
   if (closed_ || open_frame_ || !ready_.empty()) return false;
   if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
-  const Result<void> appended = link_.append_head({.id = exchange.id(),
-                                                   .data_size = body.size(),
-                                                   .status = "ok",
-                                                   .members = members.text()});
+  const Result<void> appended = link_.append_head(
+      {.id = exchange.id(), .data_size = body.size(), .status = "ok", .members = members.text()});
   if (!appended) return false;
   link_.append(body);
   return true;
@@ -342,7 +346,8 @@ void Connection::keep_alive() {
   }
 }
 
-// ---- Ending ----------------------------------------------------------------------------------------
+// ---- Ending
+// ----------------------------------------------------------------------------------------
 
 void Connection::finish_if_done() {
   const bool nothing_runs = std::all_of(live_.begin(), live_.end(), [](const auto& exchange) {
@@ -403,7 +408,9 @@ void Connection::close(Observer::CloseReason reason, std::string_view detail, bo
   server_->remove(*this);
 }
 
-void Connection::limits_changed() { link_.set_options(link_options(server_->limits())); }
+void Connection::limits_changed() {
+  link_.set_options(link_options(server_->limits()));
+}
 
 void Connection::drain() {
   if (!closed_) link_.touch();
@@ -427,8 +434,8 @@ void Connection::tick(Time now) {
   }
   if (state_ == State::lingering) {
     const bool drained = fatal_ == nullptr;
-    const auto limit = drained ? static_cast<std::uint64_t>(kDrainLinger.count())
-                               : limits.linger_timeout_ms;
+    const auto limit =
+        drained ? static_cast<std::uint64_t>(kDrainLinger.count()) : limits.linger_timeout_ms;
     if (over(state_since_, limit)) close_lingering();
     return;
   }
@@ -451,10 +458,10 @@ void Connection::tick(Time now) {
     }
   }
   if (in_header_ && over(header_since_, limits.header_timeout_ms)) {
-    return fail_protocol({Errc::protocol_error,
-                          "a frame's length and header did not arrive within " +
-                              std::to_string(limits.header_timeout_ms) +
-                              " ms (header_timeout_ms)"});
+    return fail_protocol(
+        {Errc::protocol_error, "a frame's length and header did not arrive within " +
+                                   std::to_string(limits.header_timeout_ms) +
+                                   " ms (header_timeout_ms)"});
   }
   if (live_.empty() && !in_header_ && over(link_.last_read(), limits.idle_timeout_ms) &&
       over(link_.last_write(), limits.idle_timeout_ms)) {
@@ -470,7 +477,8 @@ void Connection::on_pause(bool paused) {
   }
 }
 
-// ---- The list of live requests -----------------------------------------------------------------------
+// ---- The list of live requests
+// -----------------------------------------------------------------------
 
 Exchange* Connection::find(std::uint64_t id) const noexcept {
   for (const Ref<Exchange>& exchange : live_) {

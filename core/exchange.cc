@@ -27,7 +27,8 @@ Exchange::Exchange(Connection& connection, Ref<const Header> header, std::string
 
 Exchange::~Exchange() = default;
 
-// ---- The handler's side --------------------------------------------------------------------------
+// ---- The handler's side
+// --------------------------------------------------------------------------
 
 void Exchange::begin(const Router::Command& command, std::optional<std::uint64_t> body_size,
                      bool one_way, std::optional<Millis> timeout) {
@@ -138,7 +139,8 @@ void Exchange::call_handler(UniqueFunction<void()> call) {
   in_call_ = nested;
 }
 
-// ---- The reply -----------------------------------------------------------------------------------
+// ---- The reply
+// -----------------------------------------------------------------------------------
 
 void Exchange::reply(Reply reply) {
   if (state_ != State::running) return;
@@ -163,7 +165,9 @@ bool Exchange::wanted() const noexcept {
   return state_ == State::running && !one_way_ && !connection_->closed();
 }
 
-Outgoing::Step Exchange::advance(Link& link) { return outgoing_->advance(link); }
+Outgoing::Step Exchange::advance(Link& link) {
+  return outgoing_->advance(link);
+}
 
 // Ends the request with an error, in whatever state its reply is.
 void Exchange::end_with(Error error) {
@@ -203,7 +207,8 @@ void Exchange::served(const std::optional<Error>& error) {
   });
 }
 
-// ---- Ending early --------------------------------------------------------------------------------
+// ---- Ending early
+// --------------------------------------------------------------------------------
 
 void Exchange::cancel(CancelReason reason) {
   if (state_ == State::done || cancelled_ || refused_) return;

@@ -229,10 +229,9 @@ TEST_CASE("a one-way request has no id, and is done when the system has taken it
   World world;
   std::optional<Result<void>> done;
   world.wire->set_room(20);
-  world.client->start_one_way({.cmd = "put",
-                               .members = Members().set("filesize", 4),
-                               .body = Buffer::copy_of("body")},
-                              [&](Result<void> result) { done = std::move(result); });
+  world.client->start_one_way(
+      {.cmd = "put", .members = Members().set("filesize", 4), .body = Buffer::copy_of("body")},
+      [&](Result<void> result) { done = std::move(result); });
   world.settle();
   CHECK_FALSE(done);
   world.wire->set_room(1'000);
