@@ -80,7 +80,7 @@ class Control {
       log_.write(LogLevel::warning, "stopping_at_once");
       return loop_.stop();
     }
-    log_.write(LogLevel::info, "draining", {{"connections", server_.connections()}});
+    const std::size_t connections = server_.connections();
     server_.drain([this](bool clean) {
       status_ = clean ? kClean : kFailed;
       log_.write(clean ? LogLevel::info : LogLevel::warning, "stopped",
@@ -88,6 +88,7 @@ class Control {
                                     : "some requests had to be cancelled at the deadline"}});
       loop_.stop();
     });
+    log_.write(LogLevel::info, "draining", {{"connections", connections}});
   }
 
   // All or nothing: a configuration with a mistake changes nothing.

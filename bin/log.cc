@@ -78,8 +78,10 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
   DescriptorSink(int fd, LogFormat format)
       : base_sink(formatter(format)), fd_(fd), format_(format) {}
 
-  // Where lines were lost on the way to this sink.
-  void watch_overruns(std::weak_ptr<spdlog::details::thread_pool> pool) { pool_ = std::move(pool); }
+  // Where lines were lost on the way to this sink. Not owned: an owner on the log's own thread could
+  // be the last one, and a thread that joins itself waits for ever. The pool's destructor waits for
+  // its thread, so the pool is there whenever the sink is called.
+  void watch_overruns(spdlog::details::thread_pool& pool) noexcept { pool_ = &pool; }
   // From now on a reader that does not read is waited for until then, and no longer.
   void finish_by(std::chrono::steady_clock::time_point deadline) noexcept { deadline_ = deadline; }
   [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
@@ -94,8 +96,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
   void flush_() override {}
 
   void report_drops() {
-    const auto pool = pool_.lock();
-    const std::uint64_t dropped = lost_ + (pool ? pool->overrun_counter() : 0);
+    const std::uint64_t dropped = lost_ + pool_->overrun_counter();
     if (dropped == reported_) return;
     const std::string text =
         payload(format_, "log_lines_dropped", {{"count", dropped - reported_}});
@@ -117,7 +118,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
 
   const int fd_;
   const LogFormat format_;
-  std::weak_ptr<spdlog::details::thread_pool> pool_;
+  spdlog::details::thread_pool* pool_ = nullptr;
   std::atomic<std::chrono::steady_clock::time_point> deadline_ =
       std::chrono::steady_clock::time_point::max();
   std::atomic<std::uint64_t> lost_ = 0;
@@ -136,7 +137,7 @@ struct Log::State {
 Log::Log(int fd, LogFormat format, LogLevel level, std::size_t queue) {
   auto sink = std::make_shared<DescriptorSink>(fd, format);
   auto pool = std::make_shared<spdlog::details::thread_pool>(queue, 1);
-  sink->watch_overruns(pool);
+  sink->watch_overruns(*pool);
   auto logger = std::make_shared<spdlog::async_logger>(
       "", sink, pool, spdlog::async_overflow_policy::overrun_oldest);
   // spdlog would tell of its own troubles on standard error, which is not ours to use.

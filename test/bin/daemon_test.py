@@ -135,7 +135,7 @@ class Stopping(Test):
             daemon.kill(signal.SIGTERM)
             daemon.wait_for_log("draining")
             with self.assertRaises(ConnectionRefusedError):
-                daemon.connect()
+                daemon.connect().close()
             peer.socket.sendall(b"alf a body")
             body = b""
             while True:

