@@ -17,7 +17,9 @@ void Window::release(std::size_t bytes) {
 }
 
 Block::Block(BlockPool& pool, std::size_t capacity)
-    : memory_(std::make_unique_for_overwrite<char[]>(capacity)), pool_(&pool), capacity_(capacity) {}
+    : memory_(std::make_unique_for_overwrite<char[]>(capacity)),
+      pool_(&pool),
+      capacity_(capacity) {}
 
 void Block::charge(const Ref<Window>& window) {
   if (window_) return;
@@ -43,7 +45,9 @@ BlockPool::~BlockPool() {
   }
 }
 
-Ref<Block> BlockPool::slab() { return take(kClasses.size() - 1); }
+Ref<Block> BlockPool::slab() {
+  return take(kClasses.size() - 1);
+}
 
 Ref<Block> BlockPool::copy_of(std::string_view bytes) {
   assert(bytes.size() <= kCopyBytes);

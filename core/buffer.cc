@@ -47,7 +47,9 @@ void Buffer::drop_front(std::size_t size) noexcept {
   if (size_ == 0) block_ = {};
 }
 
-Buffer Chunk::keep() && { return link_->keep(bytes_); }
+Buffer Chunk::keep() && {
+  return link_->keep(bytes_);
+}
 
 }  // namespace v0
 }  // namespace cleave

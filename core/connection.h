@@ -94,12 +94,12 @@ class Connection final : public LinkOwner {
   Peer peer_;
   Link link_;
   Decoder decoder_;
-  std::vector<Ref<Exchange>> live_;      // not done, or with frames still to come
-  std::deque<Ref<Exchange>> ready_;      // have something to send
-  Ref<Exchange> ordered_;                // without an id: nothing behind it is looked at
-  Ref<Exchange> open_frame_;             // has a single frame under way: nobody else may write
-  Ref<Exchange> receiving_;              // whose frame is arriving
-  std::unique_ptr<Error> fatal_;         // to be said before lingering
+  std::vector<Ref<Exchange>> live_;  // not done, or with frames still to come
+  std::deque<Ref<Exchange>> ready_;  // have something to send
+  Ref<Exchange> ordered_;            // without an id: nothing behind it is looked at
+  Ref<Exchange> open_frame_;         // has a single frame under way: nobody else may write
+  Ref<Exchange> receiving_;          // whose frame is arriving
+  std::unique_ptr<Error> fatal_;     // to be said before lingering
   Time state_since_;
   Time header_since_;
   Time next_keep_alive_;
@@ -108,8 +108,8 @@ class Connection final : public LinkOwner {
   State state_ = State::open;
   bool closed_ = false;
   bool in_header_ = false;
-  bool last_frame_ = false;              // the frame that arrives is its message's last
-  bool input_over_ = false;              // the peer's end of input is known
+  bool last_frame_ = false;  // the frame that arrives is its message's last
+  bool input_over_ = false;  // the peer's end of input is known
   bool truncated_ = false;
   bool poison_cancelled_ = false;
 };

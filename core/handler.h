@@ -87,8 +87,7 @@ using CollectedFunction =
     std::function<Result<void>(const Request& request, std::string_view body, ReplyWriter& reply)>;
 using ReturningFunction =
     std::function<Result<Reply>(const Request& request, std::string_view body)>;
-using LaterFunction =
-    std::function<void(const Request& request, Buffer body, ReplyToken token)>;
+using LaterFunction = std::function<void(const Request& request, Buffer body, ReplyToken token)>;
 
 // A registered handler of any shape.
 class Route {
@@ -97,10 +96,18 @@ class Route {
 };
 
 // `body` is valid during the call.
-[[nodiscard]] inline Route collected(CollectedFunction function) { return {std::move(function)}; }
-[[nodiscard]] inline Route collected(ReturningFunction function) { return {std::move(function)}; }
-[[nodiscard]] inline Route streaming(HandlerFactory factory) { return {std::move(factory)}; }
-[[nodiscard]] inline Route later(LaterFunction function) { return {std::move(function)}; }
+[[nodiscard]] inline Route collected(CollectedFunction function) {
+  return {std::move(function)};
+}
+[[nodiscard]] inline Route collected(ReturningFunction function) {
+  return {std::move(function)};
+}
+[[nodiscard]] inline Route streaming(HandlerFactory factory) {
+  return {std::move(factory)};
+}
+[[nodiscard]] inline Route later(LaterFunction function) {
+  return {std::move(function)};
+}
 
 }  // namespace v0
 }  // namespace cleave

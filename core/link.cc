@@ -71,9 +71,13 @@ Link::Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const L
   stream_->set_events(this);
 }
 
-Link::~Link() { close(false); }
+Link::~Link() {
+  close(false);
+}
 
-void Link::start() { update_interest(); }
+void Link::start() {
+  update_interest();
+}
 
 Buffer Link::keep(std::string_view bytes) {
   if (!window_) {
@@ -113,7 +117,9 @@ bool Link::may_decode() {
   return !closed() && room() > 0 && !(window_ && window_->full()) && owner_.wants_input();
 }
 
-bool Link::may_read() { return !input_ended_ && held_.empty() && may_decode(); }
+bool Link::may_read() {
+  return !input_ended_ && held_.empty() && may_decode();
+}
 
 void Link::read_some() {
   std::size_t budget = kReadBudget;
@@ -284,8 +290,8 @@ void Link::queue(Segment segment, std::uint64_t bytes) {
 // Moves what is left of the batch, behind its first `written` bytes, to the pending output.
 void Link::queue_batch(std::size_t written) {
   std::string_view bytes = batch_->bytes;
-  std::size_t at = 0;     // in batch_->bytes
-  std::size_t before = 0; // bytes of the batch in front of the current piece
+  std::size_t at = 0;      // in batch_->bytes
+  std::size_t before = 0;  // bytes of the batch in front of the current piece
   const auto take_bytes = [&](std::size_t to) {
     const std::size_t skip = std::min(to - at, written > before ? written - before : 0);
     if (at + skip < to) queue(std::string(bytes.substr(at + skip, to - at - skip)), to - at - skip);

@@ -152,9 +152,9 @@ class Link final : private Stream::Events {
   std::unique_ptr<Stream> stream_;
   LinkOwner& owner_;
   LinkOptions options_;
-  Ref<Window> window_;       // made when the first chunk is kept
-  Ref<Block> reading_;       // the slab whose bytes are being handed over
-  Buffer held_;              // input that the owner did not want yet
+  Ref<Window> window_;  // made when the first chunk is kept
+  Ref<Block> reading_;  // the slab whose bytes are being handed over
+  Buffer held_;         // input that the owner did not want yet
   std::unique_ptr<Pending> pending_;
   OutputBatch* batch_ = nullptr;  // while corked
   Deferred deferred_;
@@ -169,7 +169,7 @@ class Link final : private Stream::Events {
   bool end_told_ = false;
   bool hangup_told_ = false;
   bool paused_ = false;
-  bool shutting_ = false;   // the write side ends when what is queued has left
+  bool shutting_ = false;  // the write side ends when what is queued has left
   bool shut_ = false;
 };
 

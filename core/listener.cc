@@ -33,7 +33,9 @@ Listener::Listener(Loop& loop, Endpoint endpoint, Fd socket, Events& events)
       events_(events),
       retry_(loop, [this] { watcher_->watch({.readable = true}); }) {}
 
-Listener::~Listener() { *alive_ = false; }
+Listener::~Listener() {
+  *alive_ = false;
+}
 
 Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Endpoint& endpoint, int backlog,
                                                  Events& events) {
@@ -58,8 +60,8 @@ Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Endpoint& end
   const int fd = socket.get();
   std::unique_ptr<Listener> listener(
       new Listener(loop, std::move(bound), std::move(socket), events));
-  Result<Watcher> watcher = Watcher::create(
-      loop, fd, [self = listener.get()](Watcher::Events) { self->accept_some(); });
+  Result<Watcher> watcher =
+      Watcher::create(loop, fd, [self = listener.get()](Watcher::Events) { self->accept_some(); });
   if (!watcher) return fail(std::move(watcher.error()));
   listener->watcher_ = std::make_unique<Watcher>(std::move(*watcher));
   listener->watcher_->watch({.readable = true});

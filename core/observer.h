@@ -30,11 +30,11 @@ class Observer {
     std::string_view cmd;
     const Peer& peer;
     std::optional<std::uint64_t> id;
-    std::optional<Errc> code;     // empty: ok
-    std::string_view message;     // of an error
-    std::uint64_t body_in;        // bytes of body that came
-    std::uint64_t body_out;       // bytes of body that were queued in reply
-    Millis duration;              // from the header to the end of the reply
+    std::optional<Errc> code;  // empty: ok
+    std::string_view message;  // of an error
+    std::uint64_t body_in;     // bytes of body that came
+    std::uint64_t body_out;    // bytes of body that were queued in reply
+    Millis duration;           // from the header to the end of the reply
     bool one_way;
   };
 

@@ -80,9 +80,9 @@ class Outgoing {
   std::string cmd_;
   Reply message_;
   OutgoingLimits limits_;
-  bool begun_ = false;             // the first head was appended
+  bool begun_ = false;  // the first head was appended
   bool ended_early_ = false;
-  std::uint64_t open_bytes_ = 0;   // of the open single frame, still to come
+  std::uint64_t open_bytes_ = 0;  // of the open single frame, still to come
   std::uint64_t body_bytes_ = 0;
   std::optional<Source::Pulled> ahead_;  // pulled, not yet sent
   std::string collected_;

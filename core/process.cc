@@ -110,6 +110,7 @@ Result<Pipe> open_pipe(bool into_child) {
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> result;
+  result.reserve(texts.size() + 1);
   // posix_spawn(3) takes them as non-const for reasons of age; it does not write to them.
   for (const std::string& text : texts) result.push_back(const_cast<char*>(text.c_str()));
   result.push_back(nullptr);

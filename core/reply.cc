@@ -11,10 +11,13 @@ inline namespace v0 {
 
 Errc to_errc(CancelReason reason) noexcept {
   switch (reason) {
-    case CancelReason::deadline: return Errc::deadline_exceeded;
-    case CancelReason::draining: return Errc::unavailable;
+    case CancelReason::deadline:
+      return Errc::deadline_exceeded;
+    case CancelReason::draining:
+      return Errc::unavailable;
     case CancelReason::cancelled:
-    case CancelReason::peer_gone: break;
+    case CancelReason::peer_gone:
+      break;
   }
   return Errc::cancelled;
 }
@@ -22,15 +25,24 @@ Errc to_errc(CancelReason reason) noexcept {
 Error to_error(CancelReason reason) {
   std::string message;
   switch (reason) {
-    case CancelReason::deadline: message = "the request's timeout_ms has passed"; break;
-    case CancelReason::cancelled: message = "the request was cancelled by its sender"; break;
-    case CancelReason::peer_gone: message = "the connection has ended"; break;
-    case CancelReason::draining: message = "the server stops and could not wait longer"; break;
+    case CancelReason::deadline:
+      message = "the request's timeout_ms has passed";
+      break;
+    case CancelReason::cancelled:
+      message = "the request was cancelled by its sender";
+      break;
+    case CancelReason::peer_gone:
+      message = "the connection has ended";
+      break;
+    case CancelReason::draining:
+      message = "the server stops and could not wait longer";
+      break;
   }
   return {to_errc(reason), std::move(message)};
 }
 
-// ---- Source, Relay -------------------------------------------------------------------------------
+// ---- Source, Relay
+// -------------------------------------------------------------------------------
 
 void Source::wake() {
   if (waker_) waker_();
@@ -66,7 +78,8 @@ bool Relay::cancel(CancelReason reason) {
   return false;
 }
 
-// ---- ReplyToken ----------------------------------------------------------------------------------
+// ---- ReplyToken
+// ----------------------------------------------------------------------------------
 
 ReplyToken::ReplyToken(Ref<Exchange> exchange) noexcept : exchange_(std::move(exchange)) {}
 ReplyToken::ReplyToken(ReplyToken&&) noexcept = default;
@@ -85,7 +98,9 @@ void ReplyToken::send(Reply reply) && {
   if (const Ref<Exchange> exchange = std::move(exchange_)) exchange->reply(std::move(reply));
 }
 
-bool ReplyToken::wanted() const noexcept { return exchange_ && exchange_->wanted(); }
+bool ReplyToken::wanted() const noexcept {
+  return exchange_ && exchange_->wanted();
+}
 
 void ReplyToken::on_cancel(UniqueFunction<void(CancelReason)> callback) {
   if (exchange_) exchange_->on_cancel(std::move(callback));

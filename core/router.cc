@@ -14,21 +14,30 @@ constexpr std::uint64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
 
 std::string_view name_of(Argument::Type type) {
   switch (type) {
-    case Argument::Type::string: return "a string";
-    case Argument::Type::integer: return "an integer";
-    case Argument::Type::boolean: return "a boolean";
-    case Argument::Type::strings: return "an array of strings";
-    case Argument::Type::object: return "an object";
+    case Argument::Type::string:
+      return "a string";
+    case Argument::Type::integer:
+      return "an integer";
+    case Argument::Type::boolean:
+      return "a boolean";
+    case Argument::Type::strings:
+      return "an array of strings";
+    case Argument::Type::object:
+      return "an object";
   }
   return "";
 }
 
 bool fits(const Argument& argument, const Value& value) {
   switch (argument.type) {
-    case Argument::Type::string: return value.string().has_value();
-    case Argument::Type::integer: return value.integer().has_value();
-    case Argument::Type::boolean: return value.boolean().has_value();
-    case Argument::Type::object: return value.kind() == Value::Kind::object;
+    case Argument::Type::string:
+      return value.string().has_value();
+    case Argument::Type::integer:
+      return value.integer().has_value();
+    case Argument::Type::boolean:
+      return value.boolean().has_value();
+    case Argument::Type::object:
+      return value.kind() == Value::Kind::object;
     case Argument::Type::strings:
       if (value.kind() != Value::Kind::array) return false;
       for (const Value element : value) {
@@ -71,8 +80,8 @@ Result<void> check(const Argument& argument, const std::optional<Value>& value) 
 void Router::add(std::string name, CommandSpec spec, Route route) {
   assert(!name.empty() && name.size() <= 64 && name != "cancel" && "not a name for a command");
   const bool holds_body = !std::holds_alternative<HandlerFactory>(route.shape);
-  const std::uint64_t body_bytes = spec.body_bytes.value_or(holds_body ? kCollectedBytes
-                                                                       : kUnlimited);
+  const std::uint64_t body_bytes =
+      spec.body_bytes.value_or(holds_body ? kCollectedBytes : kUnlimited);
   std::string key = name;
   [[maybe_unused]] const bool added =
       commands_

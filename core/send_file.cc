@@ -26,8 +26,8 @@ Stream::Moved failed() {
 
 Stream::Moved send_file_copying(int socket, int file, std::uint64_t offset, std::size_t length) {
   std::array<char, 65'536> buffer;
-  const ssize_t count = ::pread(file, buffer.data(), std::min(length, buffer.size()),
-                                static_cast<off_t>(offset));
+  const ssize_t count =
+      ::pread(file, buffer.data(), std::min(length, buffer.size()), static_cast<off_t>(offset));
   if (count == 0) return {Stream::Outcome::short_file, 0};
   if (count < 0) return failed();
   const ssize_t sent = ::send(socket, buffer.data(), static_cast<std::size_t>(count), MSG_NOSIGNAL);

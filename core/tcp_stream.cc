@@ -44,16 +44,16 @@ Result<std::unique_ptr<Stream>> TcpStream::adopt(Loop& loop, Fd socket) {
   (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
   const int fd = socket.get();
   std::unique_ptr<TcpStream> stream(new TcpStream(std::move(socket)));
-  Result<Watcher> watcher =
-      Watcher::create(loop, fd, [self = stream.get()](Watcher::Events events) {
-        self->on_watched(events);
-      });
+  Result<Watcher> watcher = Watcher::create(
+      loop, fd, [self = stream.get()](Watcher::Events events) { self->on_watched(events); });
   if (!watcher) return fail(std::move(watcher.error()));
   stream->watcher_ = std::make_unique<Watcher>(std::move(*watcher));
   return stream;
 }
 
-TcpStream::~TcpStream() { watcher_.reset(); }
+TcpStream::~TcpStream() {
+  watcher_.reset();
+}
 
 void TcpStream::watch(Interest interest) {
   hangup_ = interest.hangup;
@@ -103,7 +103,9 @@ Stream::Moved TcpStream::send_file(int fd, std::uint64_t offset, std::size_t len
   return cleave::send_file(socket_.get(), fd, offset, length);
 }
 
-void TcpStream::shutdown_write() { (void)::shutdown(socket_.get(), SHUT_WR); }
+void TcpStream::shutdown_write() {
+  (void)::shutdown(socket_.get(), SHUT_WR);
+}
 
 void TcpStream::reset_on_close() {
   const linger now{.l_onoff = 1, .l_linger = 0};
@@ -117,7 +119,8 @@ Peer TcpStream::peer() const {
   return {address.text()};
 }
 
-// ---- TcpConnector ----------------------------------------------------------------------------------
+// ---- TcpConnector
+// ----------------------------------------------------------------------------------
 
 TcpConnector::TcpConnector(Loop& loop, Done done)
     : loop_(loop), done_(std::move(done)), timer_(loop, [this] {
@@ -129,9 +132,8 @@ std::unique_ptr<TcpConnector> TcpConnector::start(Loop& loop, const Endpoint& en
   std::unique_ptr<TcpConnector> self(new TcpConnector(loop, std::move(done)));
   const auto fail_later = [&](std::string message) {
     self->later_ = fail(Errc::unavailable, std::move(message));
-    self->timer_ = Timer(loop, [connector = self.get()] {
-      connector->finish(std::move(connector->later_));
-    });
+    self->timer_ =
+        Timer(loop, [connector = self.get()] { connector->finish(std::move(connector->later_)); });
     self->timer_.start(Millis(0));
   };
   const Result<SocketAddress> address = SocketAddress::from(endpoint);
@@ -145,8 +147,8 @@ std::unique_ptr<TcpConnector> TcpConnector::start(Loop& loop, const Endpoint& en
     fail_later("cannot connect to " + endpoint.url() + ": " + std::strerror(errno));
     return self;
   }
-  Result<Watcher> watcher = Watcher::create(
-      loop, fd, [connector = self.get(), url = endpoint.url()](Watcher::Events) {
+  Result<Watcher> watcher =
+      Watcher::create(loop, fd, [connector = self.get(), url = endpoint.url()](Watcher::Events) {
         int error = 0;
         socklen_t size = sizeof error;
         (void)::getsockopt(connector->socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);

@@ -24,9 +24,9 @@ class UniqueFunction<R(Args...)> {
   UniqueFunction(std::nullptr_t) noexcept {}  // NOLINT: as std::function converts
 
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> &&
-             std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
-  UniqueFunction(F&& function) {  // NOLINT: as std::function converts
+  requires(!std::is_same_v<std::remove_cvref_t<F>, UniqueFunction> &&
+           std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+      UniqueFunction(F&& function) {  // NOLINT: as std::function converts
     using Held = std::decay_t<F>;
     if constexpr (fits<Held>) {
       ::new (static_cast<void*>(space_)) Held(std::forward<F>(function));
@@ -65,8 +65,9 @@ class UniqueFunction<R(Args...)> {
 
   static constexpr std::size_t kSpace = 4 * sizeof(void*);
   template <typename F>
-  static constexpr bool fits = sizeof(F) <= kSpace && alignof(F) <= alignof(std::max_align_t) &&
-                               std::is_nothrow_move_constructible_v<F>;
+  static constexpr bool fits =
+      sizeof(F) <= kSpace &&
+      alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
 
   template <typename F>
   static constexpr Operations kInPlace{

@@ -15,13 +15,13 @@ inline namespace v0 {
 
 // What an outgoing frame says of itself and of its message. Views are used during the call only.
 struct OutgoingHead {
-  std::string_view cmd = {};              // a request's first frame; empty: not written
-  std::optional<std::uint64_t> id = {};   // 0 … 2^53-1
-  bool more = false;                      // needs an id
-  std::uint64_t data_size = 0;            // 0 is not written unless `write_data_size`
-  bool write_data_size = false;           // say `data_size` even where it is 0
-  std::string_view status = {};           // "ok" or "error", in the last frame of a reply
-  std::string_view members = {};          // further members, as Members::text() gives them
+  std::string_view cmd = {};             // a request's first frame; empty: not written
+  std::optional<std::uint64_t> id = {};  // 0 … 2^53-1
+  bool more = false;                     // needs an id
+  std::uint64_t data_size = 0;           // 0 is not written unless `write_data_size`
+  bool write_data_size = false;          // say `data_size` even where it is 0
+  std::string_view status = {};          // "ok" or "error", in the last frame of a reply
+  std::string_view members = {};         // further members, as Members::text() gives them
 };
 
 // Appends a frame's length prefix and header to `out`; the body's `data_size` bytes must follow.

@@ -98,18 +98,19 @@ class Exec final : public Handler {
 int main(int argc, char** argv) {
   auto loop = Loop::create().value();
   Router router;
-  router.add("run",
-             {.summary = "runs a program on the body",
-              .arguments = {{.name = "argv",
-                             .type = Argument::Type::strings,
-                             .summary = "the program and its arguments",
-                             .required = true}}},
-             streaming([&loop](const Request& request, ReplyToken token) -> std::shared_ptr<Handler> {
-               auto output = Output::start(*loop, request.strings("argv").value());
-               if (!output) return std::move(token).fail(output.error()), nullptr;
-               std::move(token).ok({}, std::shared_ptr<Source>(*output));
-               return std::make_shared<Exec>(*output);
-             }));
+  router.add(
+      "run",
+      {.summary = "runs a program on the body",
+       .arguments = {{.name = "argv",
+                      .type = Argument::Type::strings,
+                      .summary = "the program and its arguments",
+                      .required = true}}},
+      streaming([&loop](const Request& request, ReplyToken token) -> std::shared_ptr<Handler> {
+        auto output = Output::start(*loop, request.strings("argv").value());
+        if (!output) return std::move(token).fail(output.error()), nullptr;
+        std::move(token).ok({}, std::shared_ptr<Source>(*output));
+        return std::make_shared<Exec>(*output);
+      }));
   Server server(*loop, router);
   Result<std::string> url = server.listen(argc > 1 ? argv[1] : "tcp://127.0.0.1:8080");
   if (!url) return std::fprintf(stderr, "exec: %s\n", url.error().message.c_str()), 1;

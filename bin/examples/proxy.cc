@@ -62,15 +62,15 @@ int main(int argc, char** argv) {
   auto loop = Loop::create().value();
   std::unique_ptr<Client> backend;
   Router router;
-  router.add("echo", {.summary = "the backend's echo"},
-             streaming([&backend](const Request& request,
-                                  ReplyToken token) -> std::shared_ptr<Handler> {
-               if (backend && backend->connected()) {
-                 return std::make_shared<Forwarding>(*backend, request, std::move(token));
-               }
-               std::move(token).fail({Errc::unavailable, "the backend is not connected"});
-               return nullptr;
-             }));
+  router.add(
+      "echo", {.summary = "the backend's echo"},
+      streaming([&backend](const Request& request, ReplyToken token) -> std::shared_ptr<Handler> {
+        if (backend && backend->connected()) {
+          return std::make_shared<Forwarding>(*backend, request, std::move(token));
+        }
+        std::move(token).fail({Errc::unavailable, "the backend is not connected"});
+        return nullptr;
+      }));
   Server server(*loop, router);
   Result<std::string> url = server.listen(argc > 2 ? argv[2] : "tcp://127.0.0.1:8080");
   if (!url) return std::fprintf(stderr, "proxy: %s\n", url.error().message.c_str()), 1;

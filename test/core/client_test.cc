@@ -58,7 +58,7 @@ struct World {
   std::string input;
 };
 
-// Remembers what a call came to.
+// Remembers what a call came to. Declared before the world: a client that ends tells its calls.
 struct Outcome {
   std::optional<Result<Answer>> result;
   UniqueFunction<void(Result<Answer>)> callback() {
@@ -69,9 +69,9 @@ struct Outcome {
 }  // namespace
 
 TEST_CASE("calls get ids, and replies find their calls in any order") {
-  World world;
   Outcome first;
   Outcome second;
+  World world;
   world.client->call({.cmd = "a", .members = Members().set("n", 1)}, first.callback());
   world.client->call({.cmd = "b", .body = Buffer::copy_of("body")}, second.callback());
   world.settle();
@@ -94,8 +94,8 @@ TEST_CASE("calls get ids, and replies find their calls in any order") {
 }
 
 TEST_CASE("an error reply is the call's error, with its code and sentence") {
-  World world;
   Outcome outcome;
+  World world;
   world.client->call({.cmd = "a"}, outcome.callback());
   world.settle();
   world.wire->send(
@@ -106,9 +106,9 @@ TEST_CASE("an error reply is the call's error, with its code and sentence") {
 }
 
 TEST_CASE("a broken connection ends every call with unavailable, and later ones too") {
-  World world;
   Outcome running;
   Outcome later;
+  World world;
   std::optional<Error> closed;
   world.client->on_close([&](const Error& error) { closed = error; });
   world.client->call({.cmd = "a"}, running.callback());
@@ -127,8 +127,8 @@ TEST_CASE("a broken connection ends every call with unavailable, and later ones 
 }
 
 TEST_CASE("a server that sends no frames ends the connection with protocol_error") {
-  World world;
   Outcome outcome;
+  World world;
   world.client->call({.cmd = "a"}, outcome.callback());
   world.settle();
   world.wire->send("HTTP/1.1 400 Bad Request\r\n");
@@ -139,8 +139,8 @@ TEST_CASE("a server that sends no frames ends the connection with protocol_error
 }
 
 TEST_CASE("an error without an id is the server's last word to all calls") {
-  World world;
   Outcome outcome;
+  World world;
   world.client->call({.cmd = "a"}, outcome.callback());
   world.settle();
   world.wire->send(frame_bytes(R"({"status":"error","code":"busy","message":"too many"})"));
@@ -150,9 +150,9 @@ TEST_CASE("an error without an id is the server's last word to all calls") {
 }
 
 TEST_CASE("a long body goes out in frames of frame_bytes, and other calls go between them") {
-  World world({.frame_bytes = 1'000});
   Outcome bulk;
   Outcome quick;
+  World world({.frame_bytes = 1'000});
   world.client->call({.cmd = "bulk", .body = Buffer::copy_of(std::string(2'500, 'b'))},
                      bulk.callback());
   world.client->call({.cmd = "quick"}, quick.callback());
@@ -168,9 +168,9 @@ TEST_CASE("a long body goes out in frames of frame_bytes, and other calls go bet
 }
 
 TEST_CASE("a reply longer than collected_reply_bytes is too_large, and the next call works") {
-  World world({.collected_reply_bytes = 10});
   Outcome outcome;
   Outcome next;
+  World world({.collected_reply_bytes = 10});
   world.client->call({.cmd = "a"}, outcome.callback());
   world.settle();
   world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":11})", "01234567890"));
@@ -186,8 +186,8 @@ TEST_CASE("a reply longer than collected_reply_bytes is too_large, and the next 
 }
 
 TEST_CASE("cancel asks the server, and the reply that comes is the end") {
-  World world;
   Outcome outcome;
+  World world;
   CallHandle call = world.client->call({.cmd = "slow"}, outcome.callback());
   world.settle();
   CHECK(call.running());
@@ -207,8 +207,8 @@ TEST_CASE("cancel asks the server, and the reply that comes is the end") {
 }
 
 TEST_CASE("a cancelled call whose body is still being made ends its request with a last frame") {
-  World world;
   Outcome outcome;
+  World world;
   auto body = std::make_shared<Relay>();
   CallHandle call =
       world.client->call({.cmd = "a", .body = std::shared_ptr<Source>(body)}, outcome.callback());
@@ -319,10 +319,9 @@ TEST_CASE("a one-way request has no id, and is done when the system has taken it
   World world;
   std::optional<Result<void>> done;
   world.wire->set_room(20);
-  world.client->start_one_way({.cmd = "put",
-                               .members = Members().set("filesize", 4),
-                               .body = Buffer::copy_of("body")},
-                              [&](Result<void> result) { done = std::move(result); });
+  world.client->start_one_way(
+      {.cmd = "put", .members = Members().set("filesize", 4), .body = Buffer::copy_of("body")},
+      [&](Result<void> result) { done = std::move(result); });
   world.settle();
   CHECK_FALSE(done);
   world.wire->set_room(1'000);
@@ -333,16 +332,16 @@ TEST_CASE("a one-way request has no id, and is done when the system has taken it
 }
 
 TEST_CASE("timeout is sent as timeout_ms") {
-  World world;
   Outcome outcome;
+  World world;
   world.client->call({.cmd = "a", .timeout = Millis(1'500)}, outcome.callback());
   world.settle();
   CHECK(world.sent().at(0).number("timeout_ms") == 1'500);
 }
 
 TEST_CASE("a client that is destroyed ends its calls, and its callbacks may outlive it") {
-  World world;
   Outcome outcome;
+  World world;
   CallHandle call = world.client->call({.cmd = "a"}, outcome.callback());
   world.settle();
   world.client.reset();

@@ -63,11 +63,12 @@ void add_commands(Router& router, Kept& kept) {
              streaming([](const Request& request, ReplyToken token) {
                return std::make_shared<Echo>(request, std::move(token));
              }));
-  router.add("twice", {.summary = "the body, twice", .body_bytes = 10},
-             collected([](const Request&, std::string_view body, ReplyWriter& reply) -> Result<void> {
-               reply.set("size", body.size() * 2).append(body).append(body);
-               return {};
-             }));
+  router.add(
+      "twice", {.summary = "the body, twice", .body_bytes = 10},
+      collected([](const Request&, std::string_view body, ReplyWriter& reply) -> Result<void> {
+        reply.set("size", body.size() * 2).append(body).append(body);
+        return {};
+      }));
   router.add("hold", {.summary = "answers when the test says so"},
              streaming([&kept](const Request&, ReplyToken token) {
                return std::make_shared<Holding>(kept, std::move(token));
@@ -81,13 +82,14 @@ void add_commands(Router& router, Kept& kept) {
              collected([](const Request&, std::string_view) -> Result<Reply> {
                throw std::runtime_error("on purpose");
              }));
-  router.add("needs", {.summary = "has an argument",
-                       .arguments = {{.name = "n",
-                                      .type = Argument::Type::integer,
-                                      .summary = "a number",
-                                      .required = true,
-                                      .min = 1,
-                                      .max = 9}}},
+  router.add("needs",
+             {.summary = "has an argument",
+              .arguments = {{.name = "n",
+                             .type = Argument::Type::integer,
+                             .summary = "a number",
+                             .required = true,
+                             .min = 1,
+                             .max = 9}}},
              collected([](const Request& request, std::string_view) -> Result<Reply> {
                return Reply{Members().set("n", request.integer("n", 1, 9).value()), {}, {}};
              }));
@@ -147,12 +149,13 @@ TEST_CASE("the replies of one read leave in one write") {
 }
 
 TEST_CASE("the same replies come whatever the pieces in which the requests arrive") {
-  const std::string requests = frame_bytes(R"({"cmd":"echo","data_size":5})", "first") +
-                               frame_bytes(R"({"cmd":"twice","id":7,"data_size":2})", "ab") +
-                               frame_bytes(R"({"cmd":"nothing","data_size":3})", "xyz") +
-                               frame_bytes(R"({"cmd":"echo","id":8,"data_size":3,"more":true})", "abc") +
-                               frame_bytes(R"({"id":8,"data_size":2})", "de") +
-                               frame_bytes(R"({"cmd":"twice","data_size":1})", "z");
+  const std::string requests =
+      frame_bytes(R"({"cmd":"echo","data_size":5})", "first") +
+      frame_bytes(R"({"cmd":"twice","id":7,"data_size":2})", "ab") +
+      frame_bytes(R"({"cmd":"nothing","data_size":3})", "xyz") +
+      frame_bytes(R"({"cmd":"echo","id":8,"data_size":3,"more":true})", "abc") +
+      frame_bytes(R"({"id":8,"data_size":2})", "de") +
+      frame_bytes(R"({"cmd":"twice","data_size":1})", "z");
   for (std::size_t size = 1; size <= requests.size(); ++size) {
     World world;
     TestPeer peer = world.test.connect();
@@ -216,7 +219,8 @@ TEST_CASE("requests with ids run concurrently and answer in any order") {
   CHECK(frames[2].number("id") == 1);
 }
 
-TEST_CASE("a long reply with an id comes in frames of frame_bytes, of which the last has the status") {
+TEST_CASE(
+    "a long reply with an id comes in frames of frame_bytes, of which the last has the status") {
   World world({.limits = {.frame_bytes = 4'096}});
   TestPeer peer = world.test.connect();
   const std::string body(10'000, 'b');
@@ -273,7 +277,8 @@ TEST_CASE("a message of several frames is refused once, and dropped up to its la
   CHECK(frames[2].body == "yy");
 }
 
-TEST_CASE("a body over its command's limit that comes in frames is refused when it passes the limit") {
+TEST_CASE(
+    "a body over its command's limit that comes in frames is refused when it passes the limit") {
   World world;
   TestPeer peer = world.test.connect();
   peer.send(R"({"cmd":"twice","id":4,"data_size":8,"more":true})", "01234567");

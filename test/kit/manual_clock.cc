@@ -3,7 +3,11 @@
 
 namespace cleave::testing {
 
-Time ManualClock::now() const { return now_; }
-void ManualClock::advance(Millis by) { now_ += by; }
+Time ManualClock::now() const {
+  return now_;
+}
+void ManualClock::advance(Millis by) {
+  now_ += by;
+}
 
 }  // namespace cleave::testing

@@ -57,7 +57,8 @@ struct MemoryPeer::State : std::enable_shared_from_this<MemoryPeer::State> {
   }
 };
 
-// ---- MemoryPeer ----------------------------------------------------------------------------------
+// ---- MemoryPeer
+// ----------------------------------------------------------------------------------
 
 void MemoryPeer::send(std::string_view piece) {
   if (piece.empty()) return;
@@ -85,14 +86,28 @@ void MemoryPeer::set_room(std::size_t bytes) {
   state_->schedule();
 }
 
-void MemoryPeer::set_write_size(std::size_t bytes) { state_->write_size = bytes; }
+void MemoryPeer::set_write_size(std::size_t bytes) {
+  state_->write_size = bytes;
+}
 
-const std::string& MemoryPeer::received() const noexcept { return state_->received; }
-std::string MemoryPeer::take_received() { return std::exchange(state_->received, {}); }
-bool MemoryPeer::ended() const noexcept { return state_->shut || state_->closed; }
-bool MemoryPeer::closed() const noexcept { return state_->closed; }
-bool MemoryPeer::was_reset() const noexcept { return state_->closed && state_->reset_on_close; }
-std::size_t MemoryPeer::writes() const noexcept { return state_->writes; }
+const std::string& MemoryPeer::received() const noexcept {
+  return state_->received;
+}
+std::string MemoryPeer::take_received() {
+  return std::exchange(state_->received, {});
+}
+bool MemoryPeer::ended() const noexcept {
+  return state_->shut || state_->closed;
+}
+bool MemoryPeer::closed() const noexcept {
+  return state_->closed;
+}
+bool MemoryPeer::was_reset() const noexcept {
+  return state_->closed && state_->reset_on_close;
+}
+std::size_t MemoryPeer::writes() const noexcept {
+  return state_->writes;
+}
 
 std::size_t MemoryPeer::unread() const noexcept {
   std::size_t sum = 0;
@@ -100,7 +115,8 @@ std::size_t MemoryPeer::unread() const noexcept {
   return sum;
 }
 
-// ---- MemoryStream --------------------------------------------------------------------------------
+// ---- MemoryStream
+// --------------------------------------------------------------------------------
 
 MemoryStream::Pair MemoryStream::make(Loop& loop, std::string address) {
   auto state = std::make_shared<MemoryPeer::State>();
@@ -114,7 +130,9 @@ MemoryStream::~MemoryStream() {
   state_->events = nullptr;
 }
 
-void MemoryStream::set_events(Events* events) { state_->events = events; }
+void MemoryStream::set_events(Events* events) {
+  state_->events = events;
+}
 
 void MemoryStream::watch(Interest interest) {
   state_->interest = interest;
@@ -156,8 +174,14 @@ Stream::Moved MemoryStream::send_file(int fd, std::uint64_t offset, std::size_t 
   return write({&piece, 1});
 }
 
-void MemoryStream::shutdown_write() { state_->shut = true; }
-void MemoryStream::reset_on_close() { state_->reset_on_close = true; }
-Peer MemoryStream::peer() const { return {state_->address}; }
+void MemoryStream::shutdown_write() {
+  state_->shut = true;
+}
+void MemoryStream::reset_on_close() {
+  state_->reset_on_close = true;
+}
+Peer MemoryStream::peer() const {
+  return {state_->address};
+}
 
 }  // namespace cleave::testing
