@@ -78,9 +78,9 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
   DescriptorSink(int fd, LogFormat format)
       : base_sink(formatter(format)), fd_(fd), format_(format) {}
 
-  // Where lines were lost on the way to this sink. Not owned: an owner on the log's own thread could
-  // be the last one, and a thread that joins itself waits for ever. The pool's destructor waits for
-  // its thread, so the pool is there whenever the sink is called.
+  // Where lines were lost on the way to this sink. Not owned: an owner on the log's own thread
+  // could be the last one, and a thread that joins itself waits for ever. The pool's destructor
+  // waits for its thread, so the pool is there whenever the sink is called.
   void watch_overruns(spdlog::details::thread_pool& pool) noexcept { pool_ = &pool; }
   // From now on a reader that does not read is waited for until then, and no longer.
   void finish_by(std::chrono::steady_clock::time_point deadline) noexcept { deadline_ = deadline; }

@@ -54,7 +54,8 @@ struct Connectors {
 
 }  // namespace
 
-// ---- ClientCore ------------------------------------------------------------------------------------
+// ---- ClientCore
+// ------------------------------------------------------------------------------------
 
 ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
     : loop_(loop),
@@ -244,7 +245,8 @@ void ClientCore::finish() {
   link_.touch();
 }
 
-// ---- Replies ---------------------------------------------------------------------------------------
+// ---- Replies
+// ---------------------------------------------------------------------------------------
 
 bool ClientCore::on_input(std::string_view& input) {
   Result<Decoder::Event> event = decoder_.next(input);
@@ -315,7 +317,8 @@ Error ClientCore::error_of(const Header& header) const {
   return {Errc::internal, std::string(code) + ": " + std::string(message)};
 }
 
-// ---- Ending ----------------------------------------------------------------------------------------
+// ---- Ending
+// ----------------------------------------------------------------------------------------
 
 void ClientCore::on_input_end() {
   close({Errc::unavailable, decoder_.inside_frame()
@@ -358,7 +361,8 @@ CallHandle ClientCore::handle(std::uint64_t id) {
   return handle;
 }
 
-// ---- CallHandle, Client ------------------------------------------------------------------------------
+// ---- CallHandle, Client
+// ------------------------------------------------------------------------------
 
 CallHandle::CallHandle() noexcept = default;
 CallHandle::CallHandle(const CallHandle&) noexcept = default;
@@ -373,7 +377,9 @@ CallHandle::~CallHandle() = default;
 void CallHandle::cancel() {
   if (core_) core_->cancel(id_);
 }
-bool CallHandle::running() const noexcept { return core_ && core_->running(id_); }
+bool CallHandle::running() const noexcept {
+  return core_ && core_->running(id_);
+}
 
 void Client::connect(Loop& loop, std::string_view url, const ClientOptions& options,
                      Connected done) {
@@ -401,11 +407,13 @@ Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& 
   core_->start_link();
 }
 
-Client::~Client() { core_->abandon(); }
+Client::~Client() {
+  core_->abandon();
+}
 
 CallHandle Client::call(Call call, UniqueFunction<void(Result<Answer>)> done) {
-  auto gathering = std::make_unique<Gathering>(core_->options().collected_reply_bytes,
-                                               std::move(done));
+  auto gathering =
+      std::make_unique<Gathering>(core_->options().collected_reply_bytes, std::move(done));
   Gathering& handler = *gathering;
   const CallHandle handle = start(std::move(call), std::move(gathering));
   handler.set_call(handle);  // calls back in a later turn only, so it is there
@@ -423,9 +431,15 @@ void Client::start_one_way(Call call, UniqueFunction<void(Result<void>)> done) {
 void Client::on_close(UniqueFunction<void(Error)> callback) {
   core_->on_close(std::move(callback));
 }
-bool Client::connected() const noexcept { return core_->connected(); }
-void Client::finish() { core_->finish(); }
-void Client::reset() { core_->close({Errc::cancelled, "the connection was reset here"}, true); }
+bool Client::connected() const noexcept {
+  return core_->connected();
+}
+void Client::finish() {
+  core_->finish();
+}
+void Client::reset() {
+  core_->close({Errc::cancelled, "the connection was reset here"}, true);
+}
 
 }  // namespace v0
 }  // namespace cleave

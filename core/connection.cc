@@ -44,13 +44,17 @@ void Connection::set_state(State state) {
   state_since_ = server_->loop().now();
 }
 
-// ---- Input ---------------------------------------------------------------------------------------
+// ---- Input
+// ---------------------------------------------------------------------------------------
 
 bool Connection::wants_input() {
   switch (state_) {
-    case State::open: return !ordered_ || !ordered_->body_ended();
-    case State::poisoned: return false;
-    case State::lingering: return true;
+    case State::open:
+      return !ordered_ || !ordered_->body_ended();
+    case State::poisoned:
+      return false;
+    case State::lingering:
+      return true;
   }
   return false;
 }
@@ -92,34 +96,36 @@ bool Connection::on_input(std::string_view& input) {
 void Connection::on_head(const Ref<const Header>& header) {
   const FrameHead& frame = header->frame();
   if (live_.size() >= server_->limits().max_in_flight * kUnendedFactor) {
-    return fail_protocol({Errc::protocol_error,
-                          std::to_string(live_.size()) +
-                              " requests of this connection have not ended their bodies"});
+    return fail_protocol(
+        {Errc::protocol_error, std::to_string(live_.size()) +
+                                   " requests of this connection have not ended their bodies"});
   }
   last_frame_ = !frame.more;
   receiving_ = {};
   if (const std::optional<Value> cmd = header->find("cmd")) {
     if (frame.id && find(*frame.id) != nullptr) {
-      return fail_protocol({Errc::protocol_error, "id " + std::to_string(*frame.id) +
-                                                      " is in use by a request that has not ended"});
+      return fail_protocol(
+          {Errc::protocol_error,
+           "id " + std::to_string(*frame.id) + " is in use by a request that has not ended"});
     }
     return begin(header, *cmd);
   }
   if (Exchange* exchange = frame.id ? find(*frame.id) : nullptr) {
     if (exchange->body_ended()) {
-      return fail_protocol({Errc::protocol_error,
-                            "the body of the request with id " + std::to_string(*frame.id) +
-                                " has ended, and a further frame of it came"});
+      return fail_protocol(
+          {Errc::protocol_error, "the body of the request with id " + std::to_string(*frame.id) +
+                                     " has ended, and a further frame of it came"});
     }
     receiving_ = Ref<Exchange>(exchange);
     return;
   }
-  add(header, {})->refuse(
-      {Errc::invalid_argument, frame.id ? "a frame without cmd continues the request with its id, "
-                                          "and none with id " +
-                                              std::to_string(*frame.id) + " is under way"
-                                        : "a request needs a cmd"},
-      false);
+  add(header, {})
+      ->refuse({Errc::invalid_argument,
+                frame.id ? "a frame without cmd continues the request with its id, "
+                           "and none with id " +
+                               std::to_string(*frame.id) + " is under way"
+                         : "a request needs a cmd"},
+               false);
 }
 
 Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view cmd) {
@@ -197,8 +203,7 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
 }
 
 void Connection::cancel_target(Exchange& request, const Header& header) {
-  const Result<std::int64_t> target =
-      header.integer("target", 0, (std::int64_t{1} << 53) - 1);
+  const Result<std::int64_t> target = header.integer("target", 0, (std::int64_t{1} << 53) - 1);
   if (!target) return request.refuse(target.error(), false);
   Exchange* exchange = find(static_cast<std::uint64_t>(*target));
   if (exchange == nullptr || exchange == &request || exchange->refused() ||
@@ -254,7 +259,8 @@ void Connection::drop_incomplete() {
   }
 }
 
-// ---- Replies ---------------------------------------------------------------------------------------
+// ---- Replies
+// ---------------------------------------------------------------------------------------
 
 void Connection::reply_ready(Exchange& exchange) {
   if (closed_ || exchange.state() == Exchange::State::done) return;
@@ -267,10 +273,8 @@ void Connection::reply_ready(Exchange& exchange) {
 bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
   if (closed_ || open_frame_ || !ready_.empty()) return false;
   if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
-  const Result<void> appended = link_.append_head({.id = exchange.id(),
-                                                   .data_size = body.size(),
-                                                   .status = "ok",
-                                                   .members = members.text()});
+  const Result<void> appended = link_.append_head(
+      {.id = exchange.id(), .data_size = body.size(), .status = "ok", .members = members.text()});
   if (!appended) return false;
   link_.append(body);
   return true;
@@ -360,7 +364,8 @@ void Connection::keep_alive() {
   }
 }
 
-// ---- Ending ----------------------------------------------------------------------------------------
+// ---- Ending
+// ----------------------------------------------------------------------------------------
 
 void Connection::finish_if_done() {
   const bool nothing_runs = std::all_of(live_.begin(), live_.end(), [](const auto& exchange) {
@@ -373,8 +378,7 @@ void Connection::finish_if_done() {
     link_.shutdown_write();
   } else if (state_ == State::open && link_.input_ended()) {
     link_.shutdown_write();
-  } else if (state_ == State::open && server_->draining() && !receiving_ &&
-             !link_.holds_input()) {
+  } else if (state_ == State::open && server_->draining() && !receiving_ && !link_.holds_input()) {
     set_state(State::lingering);
     link_.shutdown_write();
   }
@@ -423,7 +427,9 @@ void Connection::close(Observer::CloseReason reason, std::string_view detail, bo
   server_->remove(*this);
 }
 
-void Connection::limits_changed() { link_.set_options(link_options(server_->limits())); }
+void Connection::limits_changed() {
+  link_.set_options(link_options(server_->limits()));
+}
 
 void Connection::drain() {
   if (!closed_) link_.touch();
@@ -447,8 +453,8 @@ void Connection::tick(Time now) {
   }
   if (state_ == State::lingering) {
     const bool drained = fatal_ == nullptr;
-    const auto limit = drained ? static_cast<std::uint64_t>(kDrainLinger.count())
-                               : limits.linger_timeout_ms;
+    const auto limit =
+        drained ? static_cast<std::uint64_t>(kDrainLinger.count()) : limits.linger_timeout_ms;
     if (!over(state_since_, limit)) return;
     // Output that has not left yet is waited for as any other is; it is never cut off unnoticed.
     if (link_.queued() == 0) return close_lingering();
@@ -481,10 +487,10 @@ void Connection::tick(Time now) {
     }
   }
   if (in_header_ && late(header_since_, limits.header_timeout_ms)) {
-    return fail_protocol({Errc::protocol_error,
-                          "a frame's length and header did not arrive within " +
-                              std::to_string(limits.header_timeout_ms) +
-                              " ms (header_timeout_ms)"});
+    return fail_protocol(
+        {Errc::protocol_error, "a frame's length and header did not arrive within " +
+                                   std::to_string(limits.header_timeout_ms) +
+                                   " ms (header_timeout_ms)"});
   }
   if (body_due && !in_header_ && late(link_.last_read(), limits.idle_timeout_ms)) {
     return close(Observer::CloseReason::timed_out,
@@ -509,7 +515,8 @@ bool Connection::may_collect(std::uint64_t own, std::uint64_t more) const noexce
          collected_bytes_ + more <= server_->limits().collected_body_bytes;
 }
 
-// ---- The list of live requests -----------------------------------------------------------------------
+// ---- The list of live requests
+// -----------------------------------------------------------------------
 
 Exchange* Connection::find(std::uint64_t id) const noexcept {
   for (const Ref<Exchange>& exchange : live_) {

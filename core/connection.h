@@ -49,8 +49,8 @@ class Connection final : public LinkOwner {
   [[nodiscard]] bool reply_at_once(Exchange& exchange, const Members& members,
                                    std::string_view body);
 
-  // Bodies that are gathered in memory: whether `more` bytes may join the `own` that an exchange has,
-  // and what came or went. A single body is bounded by its command's limit alone.
+  // Bodies that are gathered in memory: whether `more` bytes may join the `own` that an exchange
+  // has, and what came or went. A single body is bounded by its command's limit alone.
   [[nodiscard]] bool may_collect(std::uint64_t own, std::uint64_t more) const noexcept;
   void collected(std::int64_t bytes) noexcept {
     collected_bytes_ += static_cast<std::uint64_t>(bytes);

@@ -27,7 +27,8 @@ Exchange::Exchange(Connection& connection, Ref<const Header> header, std::string
 
 Exchange::~Exchange() = default;
 
-// ---- The handler's side --------------------------------------------------------------------------
+// ---- The handler's side
+// --------------------------------------------------------------------------
 
 void Exchange::begin(const Router::Command& command, std::optional<std::uint64_t> body_size,
                      bool one_way, std::optional<Millis> timeout) {
@@ -145,16 +146,17 @@ void Exchange::call_handler(UniqueFunction<void()> call) {
   if (std::exchange(abandoned_, false)) abandon();
 }
 
-// ---- The reply -----------------------------------------------------------------------------------
+// ---- The reply
+// -----------------------------------------------------------------------------------
 
 void Exchange::reply(Reply reply) {
   if (state_ != State::running) return;
   state_ = State::replying;
   cancel_callback_ = nullptr;
   (void)take_collected();
-  outgoing_ = std::make_shared<Outgoing>(Outgoing::Kind::reply, id(), std::string(),
-                                         std::move(reply),
-                                         outgoing_limits(connection_->server().limits()));
+  outgoing_ =
+      std::make_shared<Outgoing>(Outgoing::Kind::reply, id(), std::string(), std::move(reply),
+                                 outgoing_limits(connection_->server().limits()));
   if (one_way_ || lost_ || connection_->closed()) return complete();
   outgoing_->on_wake([this] { connection_->reply_ready(*this); });
   connection_->reply_ready(*this);
@@ -238,7 +240,8 @@ void Exchange::served(const std::optional<Error>& error) {
   });
 }
 
-// ---- Ending early --------------------------------------------------------------------------------
+// ---- Ending early
+// --------------------------------------------------------------------------------
 
 void Exchange::cancel(CancelReason reason) {
   if (state_ == State::done || cancelled_ || refused_) return;

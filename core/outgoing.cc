@@ -15,13 +15,11 @@ inline namespace v0 {
 
 Outgoing::Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string cmd, Reply message,
                    const OutgoingLimits& limits)
-    : kind_(kind),
-      id_(id),
-      cmd_(std::move(cmd)),
-      message_(std::move(message)),
-      limits_(limits) {}
+    : kind_(kind), id_(id), cmd_(std::move(cmd)), message_(std::move(message)), limits_(limits) {}
 
-Outgoing::~Outgoing() { unbind(); }
+Outgoing::~Outgoing() {
+  unbind();
+}
 
 void Outgoing::on_wake(UniqueFunction<void()> waker) {
   if (auto* source = std::get_if<std::shared_ptr<Source>>(&message_.body)) {
@@ -101,7 +99,8 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
                     .members = text};
   if (Result<void> appended = link.append_head(head); !appended) {
     if (ended_early_ || (begun_ && !id_)) return Step::broken;
-    end_with({Errc::internal, (reply ? "the reply's " : "the request's ") + appended.error().message});
+    end_with(
+        {Errc::internal, (reply ? "the reply's " : "the request's ") + appended.error().message});
     message_.members.clear();
     return append(link, 0, true, {});
   }
@@ -147,8 +146,8 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
   const std::uint64_t size = *source->size();
   const std::uint64_t to_come = begun_ ? open_bytes_ : size;
   if (to_come == 0) return begun_ ? Step::finished : append(link, 0, true, {});
-  const std::uint64_t room = std::min({to_come, std::max<std::uint64_t>(link.room(), 1),
-                                       limits_.frame_bytes});
+  const std::uint64_t room =
+      std::min({to_come, std::max<std::uint64_t>(link.room(), 1), limits_.frame_bytes});
   Source::Pulled pulled = source->pull(static_cast<std::size_t>(room));
   if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
   if (auto* done = std::get_if<Source::Done>(&pulled)) {
@@ -223,8 +222,7 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
   auto* done = std::get_if<Source::Done>(&next);
   const bool last = done != nullptr && piece.members.empty();
   if (last && done->error) message_.error = std::move(done->error);
-  const Step step =
-      append(link, piece.bytes.size(), last, last ? done->members : piece.members);
+  const Step step = append(link, piece.bytes.size(), last, last ? done->members : piece.members);
   if (step == Step::failed || ended_early_) return step;
   link.append(std::move(piece.bytes));
   if (last) return step;

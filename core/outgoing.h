@@ -27,8 +27,9 @@ struct OutgoingLimits {
 };
 
 // Cuts a message into frames and appends them to a Link, one at a time and only while there is
-// room. Kept by shared pointers, as a source that is asked may end its own connection. Messages with an id may alternate frame by frame; one without an id is a single frame, and
-// while that is open nobody else may write.
+// room. Kept by shared pointers, as a source that is asked may end its own connection. Messages
+// with an id may alternate frame by frame; one without an id is a single frame, and while that is
+// open nobody else may write.
 class Outgoing {
  public:
   enum class Kind : std::uint8_t { request, reply };

@@ -51,9 +51,13 @@ Result<std::string> ServerCore::listen(std::string_view url) {
   return bound;
 }
 
-void ServerCore::on_accept(std::unique_ptr<Stream> stream) { serve(std::move(stream)); }
+void ServerCore::on_accept(std::unique_ptr<Stream> stream) {
+  serve(std::move(stream));
+}
 
-void ServerCore::on_accept_error(const Error& error) { observer_->on_shed(error); }
+void ServerCore::on_accept_error(const Error& error) {
+  observer_->on_shed(error);
+}
 
 void ServerCore::serve(std::unique_ptr<Stream> stream) {
   if (connections_.size() >= options_.limits.max_connections) {
@@ -144,9 +148,8 @@ void ServerCore::drain_deadline() {
 void ServerCore::drained_if_empty() {
   if (!draining_ || !connections_.empty() || !orphans_.empty() || !drained_) return;
   drain_timer_.stop();
-  loop_.post([done = std::exchange(drained_, nullptr), clean = drain_clean_]() mutable {
-    done(clean);
-  });
+  loop_.post(
+      [done = std::exchange(drained_, nullptr), clean = drain_clean_]() mutable { done(clean); });
 }
 
 void ServerCore::shut() {
@@ -169,19 +172,34 @@ void ServerCore::set_limits(const Limits& limits) {
   for (const Ref<Connection>& connection : connections_) connection->limits_changed();
 }
 
-// ---- Server ----------------------------------------------------------------------------------------
+// ---- Server
+// ----------------------------------------------------------------------------------------
 
 Server::Server(Loop& loop, const Router& router, ServerOptions options)
     : core_(make_ref<ServerCore>(loop, router, std::move(options))) {}
 
-Server::~Server() { core_->shut(); }
+Server::~Server() {
+  core_->shut();
+}
 
-Result<std::string> Server::listen(std::string_view url) { return core_->listen(url); }
-void Server::serve(std::unique_ptr<Stream> stream) { core_->serve(std::move(stream)); }
-void Server::drain(UniqueFunction<void(bool clean)> done) { core_->drain(std::move(done)); }
-std::size_t Server::connections() const noexcept { return core_->connections(); }
-const Limits& Server::limits() const noexcept { return core_->limits(); }
-void Server::set_limits(const Limits& limits) { core_->set_limits(limits); }
+Result<std::string> Server::listen(std::string_view url) {
+  return core_->listen(url);
+}
+void Server::serve(std::unique_ptr<Stream> stream) {
+  core_->serve(std::move(stream));
+}
+void Server::drain(UniqueFunction<void(bool clean)> done) {
+  core_->drain(std::move(done));
+}
+std::size_t Server::connections() const noexcept {
+  return core_->connections();
+}
+const Limits& Server::limits() const noexcept {
+  return core_->limits();
+}
+void Server::set_limits(const Limits& limits) {
+  core_->set_limits(limits);
+}
 
 }  // namespace v0
 }  // namespace cleave

@@ -813,8 +813,9 @@ struct SourceWorld {
                    sources.push_back(std::make_shared<Scripted>(pull, size));
                    std::move(token).ok(members, std::shared_ptr<Source>(sources.back()));
                  }));
-      router.add("ping", {.summary = "answers"},
-                 collected([](const Request&, std::string_view) -> Result<Reply> { return Reply{}; }));
+      router.add(
+          "ping", {.summary = "answers"},
+          collected([](const Request&, std::string_view) -> Result<Reply> { return Reply{}; }));
     });
   }
 };
