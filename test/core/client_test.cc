@@ -58,7 +58,8 @@ struct World {
   std::string input;
 };
 
-// Remembers what a call came to. Declared before the world: a client that ends tells its calls.
+// Remembers what a call came to. Declared before its World, as a client that goes tells its calls.
+// Declared before the world: a client that ends tells its calls.
 struct Outcome {
   std::optional<Result<Answer>> result;
   UniqueFunction<void(Result<Answer>)> callback() {
@@ -177,9 +178,10 @@ TEST_CASE("a reply longer than collected_reply_bytes is too_large, and the next 
   world.settle();
   REQUIRE(outcome.result);
   CHECK(outcome.result->error().code == Errc::too_large);
+  // Number 2 was the cancel of what was too long.
   world.client->call({.cmd = "a"}, next.callback());
   world.settle();
-  world.wire->send(frame_bytes(R"({"id":2,"status":"ok"})"));
+  world.wire->send(frame_bytes(R"({"id":3,"status":"ok"})"));
   world.settle();
   REQUIRE(next.result);
   CHECK(next.result->has_value());
@@ -226,8 +228,8 @@ TEST_CASE("a cancelled call whose body is still being made ends its request with
 }
 
 TEST_CASE("a call that is cancelled before anything of it was sent is not sent at all") {
-  World world;
   Outcome outcome;
+  World world;
   CallHandle call = world.client->call({.cmd = "a"}, outcome.callback());
   call.cancel();
   CHECK_FALSE(outcome.result);
@@ -238,10 +240,10 @@ TEST_CASE("a call that is cancelled before anything of it was sent is not sent a
 }
 
 TEST_CASE("a request whose body cannot be made is called off, and only its call fails") {
-  World world;
   Outcome broken;
   Outcome unsent;
   Outcome other;
+  World world;
   auto body = std::make_shared<Relay>();
   world.client->call({.cmd = "a", .body = std::shared_ptr<Source>(body)}, broken.callback());
   world.client->call({.cmd = "b", .members = Members().set("long", std::string(70'000, 'x'))},
@@ -267,9 +269,9 @@ TEST_CASE("a request whose body cannot be made is called off, and only its call 
 }
 
 TEST_CASE("finish ends the write side behind everything that was to be sent") {
-  World world;
   Outcome outcome;
   Outcome late;
+  World world;
   auto body = std::make_shared<Relay>();
   world.client->call({.cmd = "a", .body = std::shared_ptr<Source>(body)}, outcome.callback());
   world.client->finish();
