@@ -175,10 +175,10 @@ class Stopping(Test):
 
 
 class Reloading(Test):
-    LONG = {"cmd": "echo", "filler": "x" * 1000}
+    LONG = {"cmd": "echo", "filler": "x" * 10_000}
 
     def test_limits_apply_without_a_restart_and_no_connection_is_lost(self):
-        with Daemon(config="[limits]\nheader_bytes = 256\n") as daemon, daemon.connect() as old:
+        with Daemon(config="[limits]\nheader_bytes = 8_192\n") as daemon, daemon.connect() as old:
             self.echoes(old)
             daemon.set_config("[limits]\nheader_bytes = 65_536\n")
             daemon.kill(signal.SIGHUP)
@@ -190,7 +190,7 @@ class Reloading(Test):
             self.assertEqual(daemon.stop(), 0)
 
     def test_a_mistake_changes_nothing(self):
-        with Daemon(config="[limits]\nheader_bytes = 256\n") as daemon, daemon.connect() as old:
+        with Daemon(config="[limits]\nheader_bytes = 8_192\n") as daemon, daemon.connect() as old:
             self.echoes(old)
             daemon.set_config("[limits]\nheader_bytes = 65_536\nmax_in_flight = 0\n")
             daemon.kill(signal.SIGHUP)
