@@ -259,6 +259,14 @@ Result<Config> load_config(const CommandLine& command_line) {
   Result<void> checked = apply(command_line, *config);
   if (checked) checked = check_listeners(*config);
   if (!checked) return fail(checked.error());
+  const std::uint64_t ending = config->exec.exec_kill_grace_ms + config->exec.exec_linger_ms;
+  if (config->exec.mode != ExecMode::off && ending >= config->limits.cancel_grace_ms) {
+    return fail(Errc::invalid_argument, "exec_kill_grace_ms and exec_linger_ms are " +
+                                            std::to_string(ending) +
+                                            " together, and must stay below cancel_grace_ms, " +
+                                            std::to_string(config->limits.cancel_grace_ms) +
+                                            ": a program is not ended before its request is");
+  }
   return config;
 }
 

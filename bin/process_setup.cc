@@ -24,6 +24,8 @@ void prepare_process() {
   if (fd >= 0) ::close(fd);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  // Inherited as ignored, it would have the system forget how programs ended.
+  std::signal(SIGCHLD, SIG_DFL);
 }
 
 std::uint64_t make_room_for(std::uint64_t connections) {

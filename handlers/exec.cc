@@ -51,7 +51,7 @@ Result<std::vector<std::string>> read_argv(const Request& request) {
                                             ? "expected one of 'argv' and 'shell', both came"
                                             : "expected one of 'argv' and 'shell', neither came");
   }
-  if (!has_argv) return {{"/bin/sh", "-c", std::string(request.string("shell").value())}};
+  if (!has_argv) return {{"/bin/sh", "-c", "--", std::string(request.string("shell").value())}};
   std::vector<std::string> argv = request.strings("argv").value();
   if (argv.empty()) {
     return fail(Errc::invalid_argument, "'argv' is empty: expected a program and its arguments");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/file_name.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cleave/protocol/utf8.h"
@@ -47,7 +48,12 @@ Result<FileName> FileName::parse(std::string_view text) {
     if (slash == std::string_view::npos) break;
     rest.remove_prefix(slash + 1);
   }
-  if (text.substr(0, text.find('/')) == kReserved) {
+  // In any case of letters, as some file systems do not tell them apart.
+  const std::string_view top = text.substr(0, text.find('/'));
+  const bool reserved =
+      std::equal(top.begin(), top.end(), kReserved.begin(), kReserved.end(),
+                 [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+  if (reserved) {
     return fail(Errc::invalid_argument, "file names under '.cleave' are the store's own");
   }
   return FileName(std::string(text));

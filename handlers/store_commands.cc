@@ -100,10 +100,21 @@ void get(Loop& loop, const Store& store, const Request& request, ReplyToken toke
 // ---- list
 
 // The page as lines of JSON.
+// A page ends here, however many entries were asked for: it is held until it is sent, and a peer
+// may ask for many pages at once and read none.
+constexpr std::size_t kListedBytes = 256 * 1024;
+
 Reply page_reply(const DirectoryPage& page) {
   Reply reply;
   std::string lines;
+  std::string last;
+  std::optional<std::string> next = page.next;
   for (const DirectoryPage::Entry& entry : page.entries) {
+    if (lines.size() >= kListedBytes) {
+      next = last;
+      break;
+    }
+    last = entry.name;
     Members line;
     line.set("name", entry.name)
         .set("type", to_string(entry.status.type))
@@ -112,7 +123,7 @@ Reply page_reply(const DirectoryPage& page) {
     lines += line.object();
     lines += '\n';
   }
-  if (page.next) reply.members.set("next", *page.next);
+  if (next) reply.members.set("next", *next);
   reply.body = Buffer::own(std::move(lines));
   return reply;
 }

@@ -102,8 +102,7 @@ int run_get(Invocation& invocation) {
   if (!outcome.result) return report_status(outcome.result.error());
   if (auto published = download->publish(); !published) return report_status(published.error());
   if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
-  std::fflush(stdout);
-  return kOk;
+  return finish_results();
 }
 
 }  // namespace cleave::cli

@@ -84,8 +84,7 @@ int run_put(Invocation& invocation) {
     if (auto same = compare(*outcome.header, *ours); !same) return report_status(same.error());
   }
   if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
-  std::fflush(stdout);
-  return kOk;
+  return finish_results();
 }
 
 }  // namespace cleave::cli

@@ -37,8 +37,7 @@ int ask(Invocation& invocation, Call call, bool show) {
   } else if (show) {
     print_results(*outcome.header);
   }
-  std::fflush(stdout);
-  return kOk;
+  return finish_results();
 }
 
 int ask_about(Invocation& invocation, std::string cmd, bool show) {
@@ -127,8 +126,7 @@ int run_ls(Invocation& invocation) {
     if (!next || !next->string() || (after && *next->string() <= *after)) break;
     after = std::string(*next->string());
   }
-  std::fflush(stdout);
-  return kOk;
+  return finish_results();
 }
 
 }  // namespace cleave::cli

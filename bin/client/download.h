@@ -8,7 +8,7 @@
 
 namespace cleave::cli {
 
-// A file that is being fetched: written beside its place as `NAME.part`, and put there in one step
+// A file that is being fetched: written beside its place under a name of its own, and put there in one step
 // when it is whole. Destroyed before that, it leaves nothing.
 class Download {
  public:

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/exit_status.h"
 
+#include <cerrno>
 #include <cstdio>
 
+#include "cleave/bin/client/system_error.h"
 #include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
@@ -51,6 +53,11 @@ void report(const Error& error) {
 int report_status(const Error& error) {
   report(error);
   return exit_status(error.code);
+}
+
+int finish_results() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
+  return report_status(system_error(errno, "cannot write to standard output"));
 }
 
 }  // namespace cleave::cli

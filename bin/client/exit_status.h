@@ -27,5 +27,7 @@ enum ExitStatus : int {
 void report(const Error& error);
 // Says it, and gives its exit status.
 [[nodiscard]] int report_status(const Error& error);
+// Ends the results on standard output: kOk, or what kept them from being written.
+[[nodiscard]] int finish_results();
 
 }  // namespace cleave::cli

@@ -148,6 +148,23 @@ class Files(AgainstTheDaemon):
         self.sentence("put", "absent", status=3)
         self.assertEqual(os.listdir(self.folder), [])
 
+    def test_a_file_of_ones_own_that_is_called_part_is_left_alone(self):
+        (self.root / "a").write_bytes(b"content")
+        self.write("a.part", b"mine")
+        self.cleave("get", "a")
+        self.cleave("get", "absent", "a", status=3)
+        self.assertEqual((self.folder / "a.part").read_bytes(), b"mine")
+        self.assertEqual((self.folder / "a").read_bytes(), b"content")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["a", "a.part"])
+
+    def test_results_that_cannot_be_written_are_an_error(self):
+        (self.root / "a").write_bytes(b"content")
+        for arguments in (["ls"], ["stat", "a"], ["ping"], ["echo", "x"], ["get", "a", "-"]):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = subprocess.run(self.command(*arguments), stdout=full,
+                                      stderr=subprocess.PIPE, cwd=self.folder, timeout=60)
+                self.assertEqual(done.returncode, 7, done.stderr)
+
     def test_a_target_that_is_no_regular_file_is_written_to_as_it_is(self):
         self.write("a", b"data")
         self.cleave("put", "a", "pipe")

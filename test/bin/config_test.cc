@@ -197,6 +197,12 @@ TEST_CASE("a listener off loopback needs --insecure") {
   CHECK(configured({"--listen", "tcp://[::1]:8080", "--exec", "shell"}));
 }
 
+TEST_CASE("a program must be ended before the request that runs it is") {
+  TemporaryFile file("[limits]\ncancel_grace_ms = 2_500\n");
+  CHECK(configured({"--config", file.name()}));
+  CHECK(says(refused({"--config", file.name(), "--exec", "shell"}), "below cancel_grace_ms"));
+}
+
 TEST_CASE("one listener that cannot be used refuses the whole configuration") {
   CHECK(says(refused({"--listen", "tcp://127.0.0.1:0", "--listen", "udp://127.0.0.1:0"}),
              "not built yet"));

@@ -376,6 +376,28 @@ TEST_CASE("list gives lines of JSON, page by page") {
   CHECK(list(Members().set("limit", 10'001)).text("code") == "invalid_argument");
 }
 
+TEST_CASE("a page of a list is bounded in bytes, whatever was asked for") {
+  StoreServer store;
+  constexpr std::size_t kFiles = 2'000;
+  for (std::size_t i = 0; i < kFiles; ++i) {
+    std::ofstream(store.root / (std::to_string(10'000 + i) + std::string(200, 'n')));
+  }
+  std::size_t listed = 0;
+  std::size_t pages = 0;
+  std::string after;
+  do {
+    const Frame page =
+        store.client.ask(Members().set("cmd", "list").set("limit", 10'000).set("after", after));
+    REQUIRE(page.ok());
+    CHECK(page.body.size() < 260 * 1024);
+    listed += static_cast<std::size_t>(std::count(page.body.begin(), page.body.end(), '\n'));
+    after = page.text("next");
+    ++pages;
+  } while (!after.empty() && pages < 100);
+  CHECK(listed == kFiles);
+  CHECK(pages > 1);
+}
+
 TEST_CASE("stat tells what a name stands for") {
   StoreServer store;
   const Frame stored = store.put("d/f", "abc");
