@@ -415,7 +415,7 @@ CallHandle Client::call(Call call, UniqueFunction<void(Result<Answer>)> done) {
   auto gathering =
       std::make_unique<Gathering>(core_->options().collected_reply_bytes, std::move(done));
   Gathering& handler = *gathering;
-  const CallHandle handle = start(std::move(call), std::move(gathering));
+  CallHandle handle = start(std::move(call), std::move(gathering));
   handler.set_call(handle);  // calls back in a later turn only, so it is there
   return handle;
 }
