@@ -8,8 +8,8 @@
 
 namespace cleave::cli {
 
-// A file that is being fetched: written beside its place under a name of its own, and put there in one step
-// when it is whole. Destroyed before that, it leaves nothing.
+// A file that is being fetched: written beside its place under a name of its own, and put there in
+// one step when it is whole. Destroyed before that, it leaves nothing.
 class Download {
  public:
   // Into `path`; a path that is there and no regular file (/dev/null, a named pipe) is written to
