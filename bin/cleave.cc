@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The command-line client: one command, or a prompt.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <clocale>
 #include <csignal>
@@ -78,9 +81,19 @@ int run(int argc, char** argv) {
   return status;
 }
 
+// Standard descriptors that came closed would be given to the first files that are opened, and what
+// is meant for a person would end up in them. For reading only, so that writing to them is an
+// error.
+void fill_standard_descriptors() {
+  int fd = ::open("/dev/null", O_RDONLY);
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDONLY);
+  if (fd >= 0) ::close(fd);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  fill_standard_descriptors();
   // For editing at the prompt.
   std::setlocale(LC_ALL, "");  // NOLINT(concurrency-mt-unsafe): there is no other thread yet
   // A reader that has gone is an error of write(2) here, with a sentence and a status.

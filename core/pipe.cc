@@ -91,7 +91,9 @@ std::optional<std::size_t> PipeReader::read(std::span<char> into) {
   const auto count = end_->attempt({.readable = true},
                                    [into](int fd) { return ::read(fd, into.data(), into.size()); });
   if (!count.has_value()) return std::nullopt;
-  return *count < 0 ? 0 : static_cast<std::size_t>(*count);
+  if (*count >= 0) return static_cast<std::size_t>(*count);
+  error_ = errno;
+  return 0;
 }
 
 PipeReader::PipeReader(std::unique_ptr<PipeEnd> end) noexcept : end_(std::move(end)) {}

@@ -29,9 +29,11 @@ class CLEAVE_API PipeReader {
   // `readable` is called when reading makes sense again after a would-block.
   [[nodiscard]] static Result<PipeReader> create(Loop& loop, Fd fd,
                                                  UniqueFunction<void()> readable);
-  // Bytes read; 0 for the end (or an error: a broken pipe ends too); empty: nothing now, and
-  // `readable` will be called.
+  // Bytes read; 0 for the end, be it by an error; empty: nothing now, and `readable` will be
+  // called.
   [[nodiscard]] std::optional<std::size_t> read(std::span<char> into);
+  // The errno of the read that failed, or 0: what came before it is not all there is.
+  [[nodiscard]] int error() const noexcept { return error_; }
 
   PipeReader(PipeReader&&) noexcept;
   PipeReader& operator=(PipeReader&&) noexcept;
@@ -40,6 +42,7 @@ class CLEAVE_API PipeReader {
  private:
   explicit PipeReader(std::unique_ptr<PipeEnd> end) noexcept;
   std::unique_ptr<PipeEnd> end_;
+  int error_ = 0;
 };
 
 // Writes a pipe as far as it takes, with the manners of PipeReader. A reader that has gone is an

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <string>
 
+#include "cleave/bin/client/system_error.h"
+
 namespace cleave::cli {
 
 Result<std::shared_ptr<StandardInput>> StandardInput::open(Loop& loop) {
@@ -25,6 +27,10 @@ Source::Pulled StandardInput::pull(std::size_t room) {
   std::string bytes(std::min<std::size_t>(room, 65'536), '\0');
   const std::optional<std::size_t> count = reader_->read(bytes);
   if (!count) return Later{};
+  if (*count == 0 && reader_->error() != 0) {
+    return Done{.members = {},
+                .error = system_error(reader_->error(), "cannot read standard input")};
+  }
   if (*count == 0) return Done{};
   bytes.resize(*count);
   return Piece{Buffer::own(std::move(bytes))};

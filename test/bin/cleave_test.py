@@ -157,6 +157,23 @@ class Files(AgainstTheDaemon):
         self.assertEqual((self.folder / "a").read_bytes(), b"content")
         self.assertEqual(sorted(os.listdir(self.folder)), ["a", "a.part"])
 
+    def test_standard_input_that_cannot_be_read_stores_nothing(self):
+        # Nothing is mapped at its beginning, so reading this file fails.
+        with open("/proc/self/mem", "rb") as unreadable:
+            done = subprocess.run(self.command("put", "-", "name"), stdin=unreadable,
+                                  capture_output=True, cwd=self.folder, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"cannot read standard input", done.stderr)
+        self.assertFalse((self.root / "name").exists())
+
+    def test_standard_descriptors_may_be_closed(self):
+        for closed, status in ((0, 0), (1, 1), (2, 0)):
+            with self.subTest(closed):
+                done = subprocess.run(
+                    ["/bin/sh", "-c", f'exec "$@" {closed}>&-', "sh", *self.command("echo", "x")],
+                    cwd=self.folder, capture_output=True, timeout=60)
+                self.assertEqual(done.returncode, status, done)
+
     def test_results_that_cannot_be_written_are_an_error(self):
         (self.root / "a").write_bytes(b"content")
         for arguments in (["ls"], ["stat", "a"], ["ping"], ["echo", "x"], ["get", "a", "-"]):
