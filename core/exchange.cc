@@ -212,7 +212,13 @@ void Exchange::end_with(Error error) {
 void Exchange::complete() {
   if (state_ == State::done) return;
   const Ref<Exchange> guard(this);
-  served(outgoing_ ? outgoing_->error() : std::nullopt);
+  end(outgoing_ ? outgoing_->error() : std::nullopt);
+  connection_->server().remove_orphan(*this);
+}
+
+// The one way to State::done. The handler is let go at the very end, as that may call anything.
+void Exchange::end(const std::optional<Error>& error) {
+  served(error);
   (void)take_collected();
   state_ = State::done;
   done_at_ = connection_->server().loop().now();
@@ -221,7 +227,6 @@ void Exchange::complete() {
   const std::shared_ptr<Handler> handler = std::move(handler_);
   outgoing_.reset();
   connection_->exchange_done(*this);
-  connection_->server().remove_orphan(*this);
 }
 
 void Exchange::served(const std::optional<Error>& error) {
@@ -288,19 +293,8 @@ void Exchange::let_go() {
   lost_ = true;
   cancel(CancelReason::peer_gone);
   if (state_ == State::done) return;
-  if (!outgoing_ || !outgoing_->error()) {
-    served(to_error(CancelReason::peer_gone));
-  } else {
-    served(outgoing_->error());
-  }
-  (void)take_collected();
-  state_ = State::done;
-  done_at_ = connection_->server().loop().now();
-  timer_.reset();
-  cancel_callback_ = nullptr;
-  const std::shared_ptr<Handler> handler = std::move(handler_);
-  outgoing_.reset();
-  if (!connection_->closed()) connection_->exchange_done(*this);
+  const bool failed = outgoing_ && outgoing_->error();
+  end(failed ? *outgoing_->error() : to_error(CancelReason::peer_gone));
 }
 
 }  // namespace v0

@@ -82,6 +82,7 @@ class Exchange final : public RefCounted<Exchange> {
   void finish_collected(std::string_view body);
   void end_with(Error error);
   void grace_over();
+  void end(const std::optional<Error>& error);
   void served(const std::optional<Error>& error);
 
   Ref<Connection> connection_;
