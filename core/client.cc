@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cleave/core/client_core.h"
-#include "cleave/core/tcp_stream.h"
+#include "cleave/core/socket_stream.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -49,7 +49,7 @@ class Gathering final : public ReplyHandler {
 // Those of a loop that have not called back yet; they end with the loop at the latest.
 struct Connectors {
   explicit Connectors(Loop&) {}
-  std::list<std::unique_ptr<TcpConnector>> running;
+  std::list<std::unique_ptr<SocketConnector>> running;
 };
 
 }  // namespace
@@ -392,14 +392,14 @@ void Client::connect(Loop& loop, std::string_view url, const ClientOptions& opti
   }
   Connectors& connectors = LoopInternals::get<Connectors>(loop);
   const auto at = connectors.running.emplace(connectors.running.end());
-  *at = TcpConnector::start(loop, *endpoint, options.connect_timeout,
-                            [&loop, &connectors, at, options, done = std::move(done)](
-                                Result<std::unique_ptr<Stream>> stream) mutable {
-                              const std::unique_ptr<TcpConnector> self = std::move(*at);
-                              connectors.running.erase(at);
-                              if (!stream) return done(fail(std::move(stream.error())));
-                              done(std::make_unique<Client>(loop, std::move(*stream), options));
-                            });
+  *at = SocketConnector::start(loop, *endpoint, options.connect_timeout,
+                               [&loop, &connectors, at, options, done = std::move(done)](
+                                   Result<std::unique_ptr<Stream>> stream) mutable {
+                                 const std::unique_ptr<SocketConnector> self = std::move(*at);
+                                 connectors.running.erase(at);
+                                 if (!stream) return done(fail(std::move(stream.error())));
+                                 done(std::make_unique<Client>(loop, std::move(*stream), options));
+                               });
 }
 
 Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)

@@ -30,8 +30,9 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
-Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream)
+Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream, const Service& service)
     : server_(&server),
+      service_(service),
       peer_(stream->peer()),
       link_(server.loop(), std::move(stream), *this, link_options(server.limits())),
       decoder_(server.parser()),

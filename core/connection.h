@@ -13,6 +13,8 @@
 #include "cleave/core/exchange.h"
 #include "cleave/core/link.h"
 #include "cleave/core/server_core.h"
+#include "cleave/core/service.h"
+#include "cleave/protocol/bare_decoder.h"
 #include "cleave/protocol/decoder.h"
 
 namespace cleave {
@@ -29,7 +31,7 @@ inline namespace v0 {
 // unread input is reset, and a reset can overtake the reply.
 class Connection final : public LinkOwner {
  public:
-  Connection(ServerCore& server, std::unique_ptr<Stream> stream);
+  Connection(ServerCore& server, std::unique_ptr<Stream> stream, const Service& service);
   ~Connection() override;
 
   void start() { link_.start(); }
@@ -91,6 +93,7 @@ class Connection final : public LinkOwner {
   void set_state(State state);
 
   Ref<ServerCore> server_;
+  const Service service_;
   Peer peer_;
   Link link_;
   Decoder decoder_;

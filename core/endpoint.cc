@@ -3,10 +3,13 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <optional>
+#include <span>
 
 namespace cleave {
 inline namespace v0 {
@@ -36,77 +39,169 @@ std::optional<std::string> canonical(const std::string& host) {
   return ::inet_ntop(family, &address, text.data(), text.size());
 }
 
-std::optional<std::uint16_t> port_from(std::string_view digits) {
-  std::uint16_t port = 0;
+template <typename Number>
+std::optional<Number> number_from(std::string_view digits, int base = 10) {
+  Number number = 0;
   const char* const end = digits.data() + digits.size();
-  const auto [stopped, error] = std::from_chars(digits.data(), end, port);
+  const auto [stopped, error] = std::from_chars(digits.data(), end, number, base);
   if (digits.empty() || error != std::errc() || stopped != end) return std::nullopt;
-  return port;
+  return number;
 }
 
-// The sentence for an option that cannot be served; empty if it can.
-std::optional<std::string> unusable(std::string_view name, std::string_view value) {
+// ---- Options
+// -------------------------------------------------------------------------------------
+
+using Transport = Endpoint::Transport;
+
+// Which transports have an option.
+constexpr unsigned bit(Transport transport) {
+  return 1U << static_cast<unsigned>(transport);
+}
+constexpr unsigned kTcp = bit(Transport::tcp) | bit(Transport::inherited);
+constexpr unsigned kUdp = bit(Transport::udp) | bit(Transport::inherited);
+constexpr unsigned kLocal = bit(Transport::local);
+constexpr unsigned kStream = kTcp | kLocal;
+constexpr unsigned kAll = kStream | kUdp;
+
+struct Switch {
+  std::string_view name;
+  bool SocketOptions::*field;
+  unsigned transports;
+};
+constexpr std::array kSwitches = {
+    Switch{"reuse_address", &SocketOptions::reuse_address, kTcp},
+    Switch{"reuse_port", &SocketOptions::reuse_port, kTcp | kUdp},
+    Switch{"no_delay", &SocketOptions::no_delay, kTcp},
+    Switch{"keep_alive", &SocketOptions::keep_alive, kTcp},
+    Switch{"dual_stack", &SocketOptions::dual_stack, kTcp | kUdp},
+};
+
+struct Count {
+  std::string_view name;
+  std::uint32_t SocketOptions::*field;
+  std::uint32_t min;
+  std::uint32_t max;
+  unsigned transports;
+};
+constexpr std::array kCounts = {
+    Count{"backlog", &SocketOptions::backlog, 1, 65'535, kStream},
+    Count{"packet_bytes", &SocketOptions::packet_bytes, 1, 262'144, kStream},
+};
+
+struct BufferSize {
+  std::string_view name;
+  std::optional<std::uint32_t> SocketOptions::*field;
+};
+constexpr std::array kBuffers = {
+    BufferSize{"receive_buffer", &SocketOptions::receive_buffer},
+    BufferSize{"send_buffer", &SocketOptions::send_buffer},
+};
+constexpr std::uint32_t kBufferMin = 1'024;
+constexpr std::uint32_t kBufferMax = 1'073'741'824;
+
+// The sentence for an option that cannot be had; empty if it was taken.
+using Refusal = std::optional<std::string>;
+
+std::string expected_number(std::string_view name, std::uint32_t min, std::uint32_t max,
+                            std::string_view value) {
+  return "expected " + std::string(name) + " from " + std::to_string(min) + " to " +
+         std::to_string(max) + ", got '" + std::string(value) + "'";
+}
+
+std::optional<std::uint32_t> number_within(std::string_view value, std::uint32_t min,
+                                           std::uint32_t max) {
+  const auto number = number_from<std::uint32_t>(value);
+  if (!number || *number < min || *number > max) return std::nullopt;
+  return number;
+}
+
+template <typename Option>
+const Option* find(std::span<const Option> options, std::string_view name) {
+  for (const Option& option : options) {
+    if (option.name == name) return &option;
+  }
+  return nullptr;
+}
+
+Refusal set_mode(SocketOptions& options, std::string_view value) {
+  const auto mode = number_from<std::uint32_t>(value, 8);
+  if (!mode || *mode > 0777) {
+    return "expected mode as three octal digits, as in 0660, got '" + std::string(value) + "'";
+  }
+  options.mode = *mode;
+  return std::nullopt;
+}
+
+Refusal set_option(Endpoint& endpoint, std::string_view name, std::string_view value) {
+  SocketOptions& options = endpoint.options;
+  const auto misplaced = [&](unsigned transports) {
+    return (transports & bit(endpoint.transport)) == 0
+               ? Refusal("the option " + std::string(name) + " is not one of this kind of socket")
+               : std::nullopt;
+  };
+  if (name == "wire") {
+    const auto wire = wire_from(value);
+    if (!wire) {
+      return "expected the wire frame, raw, ready, prefix or header, got '" + std::string(value) +
+             "'";
+    }
+    endpoint.wire = *wire;
+    return std::nullopt;
+  }
   if (name == "cmd") {
+    if (value.empty() || value.size() > 64) return "expected the cmd to have 1 to 64 bytes";
+    endpoint.cmd = value;
+    return std::nullopt;
+  }
+  if (name == "mode") {
+    if (auto refusal = misplaced(kLocal)) return refusal;
+    return set_mode(options, value);
+  }
+  if (const auto* option = find<Switch>(kSwitches, name)) {
+    if (auto refusal = misplaced(option->transports)) return refusal;
+    if (value != "on" && value != "off") {
+      return "expected " + std::string(name) + "=on or off, got '" + std::string(value) + "'";
+    }
+    options.*(option->field) = value == "on";
+    return std::nullopt;
+  }
+  if (const auto* option = find<Count>(kCounts, name)) {
+    if (auto refusal = misplaced(option->transports)) return refusal;
+    const auto number = number_within(value, option->min, option->max);
+    if (!number) return expected_number(name, option->min, option->max, value);
+    options.*(option->field) = *number;
+    return std::nullopt;
+  }
+  if (const auto* option = find<BufferSize>(kBuffers, name)) {
+    if (auto refusal = misplaced(kAll)) return refusal;
+    const auto number = number_within(value, kBufferMin, kBufferMax);
+    if (!number) return expected_number(name, kBufferMin, kBufferMax, value);
+    options.*(option->field) = *number;
+    return std::nullopt;
+  }
+  return "there is no option '" + std::string(name) +
+         "'; core/README.md lists them, the first is wire";
+}
+
+// What holds between options.
+Refusal contradiction(const Endpoint& endpoint) {
+  if (endpoint.wire == Wire::frame && !endpoint.cmd.empty()) {
     return "the option cmd belongs to the wires raw, ready, prefix and header; on the wire frame "
            "each message names its own";
   }
-  if (name != "wire") {
-    return "expected the option wire behind the '?', got '" + std::string(name) + "'";
+  if (endpoint.is_datagram() && endpoint.wire != Wire::frame && endpoint.wire != Wire::raw) {
+    return "a datagram carries the wire frame or raw, and not " +
+           std::string(to_string(endpoint.wire));
   }
-  if (value == "frame") return std::nullopt;
-  for (const std::string_view known : {"raw", "ready", "prefix", "header"}) {
-    if (value == known) {
-      return "the wire " + std::string(value) + " is not built yet; this version has frame";
-    }
+  if (endpoint.options.dual_stack && endpoint.transport != Transport::inherited &&
+      endpoint.host.find(':') == std::string::npos) {
+    return "dual_stack is for IPv6 addresses, as [::]";
   }
-  return "expected the wire frame, got '" + std::string(value) + "'";
+  return std::nullopt;
 }
 
-}  // namespace
-
-Result<Endpoint> Endpoint::parse(std::string_view url) {
-  constexpr std::string_view kScheme = "tcp://";
-  if (url.starts_with("udp://") || url.starts_with("unix:")) {
-    return refuse(url,
-                  "udp and unix endpoints are not built yet; this version has tcp://HOST:PORT");
-  }
-  if (!url.starts_with(kScheme)) {
-    return refuse(url, "expected tcp://HOST:PORT, for example tcp://127.0.0.1:8080");
-  }
-  const std::size_t question = url.find('?');
-  std::string_view rest = url.substr(kScheme.size(), question - kScheme.size());
-
-  Endpoint endpoint;
-  std::optional<std::string> host;
-  if (rest.starts_with('[')) {
-    rest.remove_prefix(1);
-    const std::optional<std::string_view> inner = take_until(rest, ']');
-    if (!inner) return refuse(url, "expected a ']' behind the IPv6 address");
-    host = canonical<AF_INET6, in6_addr>(std::string(*inner));
-    if (!host) {
-      return refuse(url, "expected an IPv6 address in brackets, got '" + std::string(*inner) + "'");
-    }
-    if (!rest.starts_with(':')) return refuse(url, "expected ':' and a port behind the ']'");
-    rest.remove_prefix(1);
-  } else {
-    if (rest.find(':') != rest.rfind(':')) {
-      return refuse(url, "expected an IPv6 address to stand in brackets, as in tcp://[::1]:8080");
-    }
-    const std::optional<std::string_view> name = take_until(rest, ':');
-    if (!name) return refuse(url, "expected a port behind the host, as in tcp://127.0.0.1:8080");
-    host = canonical<AF_INET, in_addr>(*name == "localhost" ? "127.0.0.1" : std::string(*name));
-    if (!host) {
-      return refuse(url,
-                    "expected a numeric address or localhost, got '" + std::string(*name) + "'");
-    }
-  }
-  const std::optional<std::uint16_t> port = port_from(rest);
-  if (!port) return refuse(url, "expected a port from 0 to 65535, got '" + std::string(rest) + "'");
-  endpoint.host = *std::move(host);
-  endpoint.port = *port;
-
-  if (question == std::string_view::npos) return endpoint;
-  for (std::string_view options = url.substr(question + 1); !options.empty();) {
+Refusal read_options(std::string_view options, Endpoint& endpoint) {
+  while (!options.empty()) {
     std::string_view value = options;
     if (const auto option = take_until(options, '&')) {
       value = *option;
@@ -114,19 +209,168 @@ Result<Endpoint> Endpoint::parse(std::string_view url) {
       options = {};
     }
     const std::optional<std::string_view> name = take_until(value, '=');
-    if (!name) return refuse(url, "expected NAME=VALUE behind the '?'");
-    if (auto reason = unusable(*name, value)) return refuse(url, *reason);
-    endpoint.wire = value;
+    if (!name) return "expected NAME=VALUE behind the '?'";
+    if (auto refusal = set_option(endpoint, *name, value)) return refusal;
   }
-  return endpoint;
+  return contradiction(endpoint);
+}
+
+std::string options_text(const Endpoint& endpoint) {
+  const SocketOptions usual;
+  std::string text = "?wire=" + std::string(to_string(endpoint.wire));
+  const auto add = [&text](std::string_view name, std::string_view value) {
+    text.append("&").append(name).append("=").append(value);
+  };
+  if (!endpoint.cmd.empty()) add("cmd", endpoint.cmd);
+  const SocketOptions& options = endpoint.options;
+  for (const Switch& option : kSwitches) {
+    const bool on = options.*(option.field);
+    if (on != usual.*(option.field)) add(option.name, on ? "on" : "off");
+  }
+  for (const Count& option : kCounts) {
+    const std::uint32_t number = options.*(option.field);
+    if (number != usual.*(option.field)) add(option.name, std::to_string(number));
+  }
+  for (const BufferSize& option : kBuffers) {
+    if (const auto& number = options.*(option.field)) add(option.name, std::to_string(*number));
+  }
+  if (options.mode != usual.mode) {
+    std::array<char, 8> octal = {};
+    (void)std::snprintf(octal.data(), octal.size(), "%04o", options.mode & 0777U);
+    add("mode", octal.data());
+  }
+  return text;
+}
+
+// ---- Addresses
+// -----------------------------------------------------------------------------------
+
+Refusal read_host_and_port(std::string_view rest, Endpoint& endpoint) {
+  std::optional<std::string> host;
+  if (rest.starts_with('[')) {
+    rest.remove_prefix(1);
+    const std::optional<std::string_view> inner = take_until(rest, ']');
+    if (!inner) return "expected a ']' behind the IPv6 address";
+    host = canonical<AF_INET6, in6_addr>(std::string(*inner));
+    if (!host) return "expected an IPv6 address in brackets, got '" + std::string(*inner) + "'";
+    if (!rest.starts_with(':')) return "expected ':' and a port behind the ']'";
+    rest.remove_prefix(1);
+  } else {
+    if (rest.find(':') != rest.rfind(':')) {
+      return "expected an IPv6 address to stand in brackets, as in tcp://[::1]:8080";
+    }
+    const std::optional<std::string_view> name = take_until(rest, ':');
+    if (!name) return "expected a port behind the host, as in tcp://127.0.0.1:8080";
+    host = canonical<AF_INET, in_addr>(*name == "localhost" ? "127.0.0.1" : std::string(*name));
+    if (!host) return "expected a numeric address or localhost, got '" + std::string(*name) + "'";
+  }
+  const auto port = number_from<std::uint16_t>(rest);
+  if (!port) return "expected a port from 0 to 65535, got '" + std::string(rest) + "'";
+  endpoint.host = *std::move(host);
+  endpoint.port = *port;
+  return std::nullopt;
+}
+
+// A path with its %3F and %25.
+std::optional<std::string> unescaped(std::string_view text) {
+  std::string path;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      path += text[i];
+      continue;
+    }
+    const auto byte = number_from<std::uint8_t>(text.substr(i + 1, 2), 16);
+    if (!byte || i + 2 >= text.size()) return std::nullopt;
+    path += static_cast<char>(*byte);
+    i += 2;
+  }
+  return path;
+}
+
+std::string escaped(std::string_view path) {
+  std::string text;
+  for (const char c : path) {
+    if (c == '?') {
+      text += "%3F";
+    } else if (c == '%') {
+      text += "%25";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+Refusal read_path(std::string_view rest, Endpoint& endpoint) {
+  constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
+  const std::optional<std::string> path = unescaped(rest);
+  if (!path) return "expected two hexadecimal digits behind each '%' of the path";
+  if (path->empty() || path->find('\0') != std::string::npos) {
+    return "expected the path of a socket, as in unix:/run/cleave.sock";
+  }
+  if (path->size() > kLongest) {
+    return "the path has " + std::to_string(path->size()) + " bytes, and the system takes " +
+           std::to_string(kLongest);
+  }
+  endpoint.path = *path;
+  return std::nullopt;
+}
+
+Refusal read_name(std::string_view rest, Endpoint& endpoint) {
+  if (rest.empty() || rest.find('\0') != std::string_view::npos) {
+    return "expected the name or the number of an inherited socket, as in fd:3";
+  }
+  endpoint.path = rest;
+  return std::nullopt;
+}
+
+struct Scheme {
+  std::string_view prefix;
+  Transport transport;
+  Refusal (*read)(std::string_view rest, Endpoint& endpoint);
+};
+constexpr std::array kSchemes = {
+    Scheme{"tcp://", Transport::tcp, read_host_and_port},
+    Scheme{"udp://", Transport::udp, read_host_and_port},
+    Scheme{"unix:", Transport::local, read_path},
+    Scheme{"fd:", Transport::inherited, read_name},
+};
+
+}  // namespace
+
+Result<Endpoint> Endpoint::parse(std::string_view url) {
+  for (const Scheme& scheme : kSchemes) {
+    if (!url.starts_with(scheme.prefix)) continue;
+    const std::size_t question = url.find('?');
+    Endpoint endpoint;
+    endpoint.transport = scheme.transport;
+    Refusal refusal =
+        scheme.read(url.substr(scheme.prefix.size(), question - scheme.prefix.size()), endpoint);
+    if (!refusal && question != std::string_view::npos) {
+      refusal = read_options(url.substr(question + 1), endpoint);
+    }
+    if (refusal) return refuse(url, *refusal);
+    return endpoint;
+  }
+  return refuse(url,
+                "expected tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or fd:NAME, for example "
+                "tcp://127.0.0.1:8080");
 }
 
 std::string Endpoint::url() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return "tcp://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + "?wire=" + wire;
+  const Scheme& scheme = kSchemes[static_cast<std::size_t>(transport)];
+  std::string text(scheme.prefix);
+  if (transport == Transport::tcp || transport == Transport::udp) {
+    const bool v6 = host.find(':') != std::string::npos;
+    text.append(v6 ? "[" + host + "]" : host).append(":").append(std::to_string(port));
+  } else {
+    text += transport == Transport::local ? escaped(path) : path;
+  }
+  return text + options_text(*this);
 }
 
 bool Endpoint::is_loopback() const noexcept {
+  if (transport == Transport::local) return true;
   in_addr v4 = {};
   if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
   in6_addr v6 = {};

@@ -7,8 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "cleave/core/socket_address.h"
-#include "cleave/core/tcp_stream.h"
+#include "cleave/core/socket_stream.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -18,18 +17,12 @@ namespace {
 constexpr int kAcceptBudget = 64;
 constexpr Millis kRetry(100);
 
-Error cannot(const std::string& what, const Endpoint& endpoint) {
-  const int error = errno;
-  return {error == EACCES ? Errc::permission_denied : Errc::io_error,
-          "cannot " + what + " " + endpoint.url() + ": " + std::strerror(error)};
-}
-
 }  // namespace
 
-Listener::Listener(Loop& loop, Endpoint endpoint, Fd socket, Events& events)
+Listener::Listener(Loop& loop, BoundSocket socket, const Service& service, Events& events)
     : loop_(loop),
-      endpoint_(std::move(endpoint)),
       socket_(std::move(socket)),
+      service_(service),
       events_(events),
       retry_(loop, [this] { watcher_->watch({.readable = true}); }) {}
 
@@ -37,29 +30,10 @@ Listener::~Listener() {
   *alive_ = false;
 }
 
-Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Endpoint& endpoint, int backlog,
-                                                 Events& events) {
-  Result<SocketAddress> address = SocketAddress::from(endpoint);
-  if (!address) return fail(std::move(address.error()));
-  Fd socket(::socket(address->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket) return fail(cannot("open a socket for", endpoint));
-  // A restarted server must not wait for the last one's connections to be forgotten.
-  const int on = 1;
-  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (address->family() == AF_INET6) {
-    (void)::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  }
-  if (::bind(socket.get(), address->any(), address->size()) != 0 ||
-      ::listen(socket.get(), backlog) != 0) {
-    return fail(cannot("listen on", endpoint));
-  }
-  Endpoint bound = endpoint;
-  socklen_t size = sizeof address->storage;
-  if (::getsockname(socket.get(), address->any(), &size) == 0) bound.port = address->port();
-
-  const int fd = socket.get();
-  std::unique_ptr<Listener> listener(
-      new Listener(loop, std::move(bound), std::move(socket), events));
+Result<std::unique_ptr<Listener>> Listener::create(Loop& loop, BoundSocket socket,
+                                                   const Service& service, Events& events) {
+  const int fd = socket.fd();
+  std::unique_ptr<Listener> listener(new Listener(loop, std::move(socket), service, events));
   Result<Watcher> watcher =
       Watcher::create(loop, fd, [self = listener.get()](Watcher::Events) { self->accept_some(); });
   if (!watcher) return fail(std::move(watcher.error()));
@@ -71,11 +45,12 @@ Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Endpoint& end
 void Listener::accept_some() {
   const std::shared_ptr<bool> alive = alive_;
   for (int i = 0; i < kAcceptBudget && *alive; ++i) {
-    Fd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    Fd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (socket) {
-      Result<std::unique_ptr<Stream>> stream = TcpStream::adopt(loop_, std::move(socket));
+      Result<std::unique_ptr<Stream>> stream =
+          SocketStream::adopt(loop_, std::move(socket), socket_.endpoint().options);
       if (stream) {
-        events_.on_accept(std::move(*stream));
+        events_.on_accept(std::move(*stream), service_);
       } else {
         events_.on_accept_error(stream.error());
       }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Internal: a listening TCP socket.
+// Internal: accepts the connections of a listening socket.
 
 #include <memory>
 #include <string>
 
-#include "cleave/core/endpoint.h"
-#include "cleave/core/file.h"
+#include "cleave/core/bound_socket.h"
 #include "cleave/core/loop.h"
+#include "cleave/core/service.h"
 #include "cleave/core/stream.h"
 #include "cleave/core/watcher.h"
 #include "cleave/protocol/result.h"
@@ -23,7 +23,7 @@ class Listener {
  public:
   class Events {
    public:
-    virtual void on_accept(std::unique_ptr<Stream> stream) = 0;
+    virtual void on_accept(std::unique_ptr<Stream> stream, const Service& service) = 0;
     virtual void on_accept_error(const Error& error) = 0;
 
    protected:
@@ -31,20 +31,21 @@ class Listener {
   };
 
   // `events` must outlive the listener, which may be destroyed from inside its calls.
-  [[nodiscard]] static Result<std::unique_ptr<Listener>> open(Loop& loop, const Endpoint& endpoint,
-                                                              int backlog, Events& events);
+  [[nodiscard]] static Result<std::unique_ptr<Listener>> create(Loop& loop, BoundSocket socket,
+                                                                const Service& service,
+                                                                Events& events);
   ~Listener();
 
   // With the port that was bound.
-  [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
+  [[nodiscard]] const Endpoint& endpoint() const noexcept { return socket_.endpoint(); }
 
  private:
-  Listener(Loop& loop, Endpoint endpoint, Fd socket, Events& events);
+  Listener(Loop& loop, BoundSocket socket, const Service& service, Events& events);
   void accept_some();
 
   Loop& loop_;
-  Endpoint endpoint_;
-  Fd socket_;
+  BoundSocket socket_;
+  const Service service_;
   Events& events_;
   std::unique_ptr<Watcher> watcher_;
   Timer retry_;

@@ -28,6 +28,22 @@ std::string_view to_string(Observer::CloseReason reason) noexcept {
   std::abort();
 }
 
+std::string_view to_string(Observer::DropReason reason) noexcept {
+  switch (reason) {
+    case Observer::DropReason::malformed:
+      return "malformed";
+    case Observer::DropReason::not_request:
+      return "not_request";
+    case Observer::DropReason::truncated:
+      return "truncated";
+    case Observer::DropReason::too_large:
+      return "too_large";
+    case Observer::DropReason::unsendable:
+      return "unsendable";
+  }
+  std::abort();
+}
+
 std::string_view to_string(CancelReason reason) noexcept {
   switch (reason) {
     case CancelReason::deadline:

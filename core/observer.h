@@ -24,7 +24,15 @@ class Observer {
     protocol_error,  // the stream could not be trusted any more
     timed_out,       // a time limit: the message says which
     drained,         // the server stops
-    broken_reply,    // a reply could not be completed
+    broken_reply,    // a reply could not be completed, or its wire has no way to say it
+  };
+  // Why a datagram was not answered.
+  enum class DropReason : std::uint8_t {
+    malformed,    // it is no frame, or not exactly one
+    not_request,  // it has no `cmd`, or it is a reply
+    truncated,    // it is longer than a datagram may be
+    too_large,    // its answer would be more than three times its size
+    unsendable,   // the system did not take the answer
   };
   struct Served {
     std::string_view cmd;
@@ -39,10 +47,16 @@ class Observer {
   };
 
   virtual ~Observer() = default;
+  // A listener takes connections or datagrams from now on, and does so no more.
   virtual void on_listening(std::string_view /*url*/) {}
+  virtual void on_unlistening(std::string_view /*url*/) {}
   virtual void on_accept(const Peer& /*peer*/) {}
   // A connection that was not taken in, and why.
   virtual void on_shed(const Error& /*error*/) {}
+  // A datagram that was dropped. Its requests and answers are seen as those of connections are.
+  virtual void on_datagram_dropped(const Peer& /*peer*/, DropReason /*reason*/) {}
+  // The server has closed its listeners and all its connections: the last call.
+  virtual void on_server_closed() {}
   // A request begins to be handled.
   virtual void on_request(const Peer& /*peer*/, std::string_view /*cmd*/) {}
   // A request has ended: answered, failed, or given up because its peer had gone (`cancelled`).
@@ -61,6 +75,7 @@ class Observer {
 
 // The name of a reason: "finished", "truncated" …
 [[nodiscard]] CLEAVE_API std::string_view to_string(Observer::CloseReason reason) noexcept;
+[[nodiscard]] CLEAVE_API std::string_view to_string(Observer::DropReason reason) noexcept;
 [[nodiscard]] CLEAVE_API std::string_view to_string(CancelReason reason) noexcept;
 
 }  // namespace v0

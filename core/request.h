@@ -13,10 +13,24 @@
 namespace cleave {
 inline namespace v0 {
 
-// Who sent a request.
+// The process at the other end of a local socket, as the kernel vouches for it: as it was when it
+// connected.
+struct PeerCredentials {
+  std::int64_t pid = -1;  // -1 where the system does not tell
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+
+  bool operator==(const PeerCredentials&) const = default;
+};
+
+// Who sent a request, and where it was sent to.
 struct Peer {
   // "127.0.0.1:50312", "[::1]:50312", or "unix" for a local socket.
   std::string address;
+  // Our end: "127.0.0.1:8080", or the socket's path.
+  std::string local_address = {};
+  // Of a local socket, where the system knows them.
+  std::optional<PeerCredentials> credentials = {};
 };
 
 // What a handler sees of a request: a read-only view of its header. It lives until the reply is

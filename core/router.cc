@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/router.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -48,6 +49,11 @@ bool fits(const Argument& argument, const Value& value) {
   return false;
 }
 
+[[maybe_unused]] bool answers_at_once(const Route* route) {
+  return route != nullptr && (std::holds_alternative<CollectedFunction>(route->shape) ||
+                              std::holds_alternative<ReturningFunction>(route->shape));
+}
+
 Result<void> check(const Argument& argument, const std::optional<Value>& value) {
   if (!value) {
     if (!argument.required) return {};
@@ -77,18 +83,25 @@ Result<void> check(const Argument& argument, const std::optional<Value>& value) 
 
 }  // namespace
 
+const Route* Router::Command::message_route() const noexcept {
+  if (spec.message) return &*spec.message;
+  if (std::holds_alternative<HandlerFactory>(route.shape)) return nullptr;
+  const bool needs_more = std::any_of(spec.arguments.begin(), spec.arguments.end(),
+                                      [](const Argument& argument) { return argument.required; });
+  return needs_more ? nullptr : &route;
+}
+
 void Router::add(std::string name, CommandSpec spec, Route route) {
   assert(!name.empty() && name.size() <= 64 && name != "cancel" && "not a name for a command");
   const bool holds_body = !std::holds_alternative<HandlerFactory>(route.shape);
   const std::uint64_t body_bytes =
       spec.body_bytes.value_or(holds_body ? kCollectedBytes : kUnlimited);
   std::string key = name;
-  [[maybe_unused]] const bool added =
-      commands_
-          .try_emplace(std::move(key),
-                       Command{std::move(name), std::move(spec), std::move(route), body_bytes})
-          .second;
+  [[maybe_unused]] const auto [at, added] = commands_.try_emplace(
+      std::move(key), Command{std::move(name), std::move(spec), std::move(route), body_bytes});
   assert(added && "a command was registered twice");
+  assert((!at->second.spec.datagram || answers_at_once(at->second.message_route())) &&
+         "a command for datagrams must have a collected handler for messages");
 }
 
 const Router::Command* Router::find(std::string_view name) const noexcept {

@@ -46,7 +46,14 @@ struct CommandSpec {
   std::optional<std::uint64_t> body_bytes = {};
   // False: a body is dropped instead of refused.
   bool takes_body = true;
-  // May be offered on datagram listeners: small, harmless, without effect.
+  // What serves the command where a request is a bare message that is its body: on the wires raw,
+  // ready, prefix and header, and in datagrams. Empty: the handler itself, if it is collected or
+  // later; a streaming one is then not offered there.
+  std::optional<Route> message = {};
+  // The longest bare message; as body_bytes unless it is said.
+  std::optional<std::uint64_t> message_bytes = {};
+  // May be offered on datagram listeners: small, harmless, without effect. What serves its messages
+  // must be collected then, as nothing is kept of a datagram (asserted).
   bool datagram = false;
   // Runs while the server drains, too: for the commands by which it is watched.
   bool while_draining = false;
@@ -62,6 +69,14 @@ class CLEAVE_API Router {
     CommandSpec spec;
     Route route;
     std::uint64_t body_bytes;  // the limit in force
+
+    // What serves it where a request is a bare message; null where it is not offered so: it
+    // streams, or it needs arguments.
+    [[nodiscard]] CLEAVE_API const Route* message_route() const noexcept;
+    // The longest bare message.
+    [[nodiscard]] std::uint64_t message_bytes() const noexcept {
+      return spec.message_bytes.value_or(body_bytes);
+    }
   };
 
   // `name` is 1 to 64 bytes, not yet used, and not "cancel", which the framework answers itself

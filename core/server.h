@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "cleave/core/admission.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/limits.h"
 #include "cleave/core/loop.h"
@@ -21,8 +22,9 @@ struct ServerOptions {
   Limits limits = {};
   // Sees everything; must outlive the server. Null: nobody looks.
   Observer* observer = nullptr;
-  // Connections that the kernel completes before they are accepted.
-  int backlog = 511;
+  // Is asked before listeners are bound and peers are taken in; must outlive the server. Null:
+  // everything is admitted.
+  Admission* admission = nullptr;
 };
 
 // Accepts connections and runs handlers for their requests.
@@ -44,8 +46,11 @@ class CLEAVE_API Server {
   Server& operator=(const Server&) = delete;
 
   // Listens from now on. Returns the URL with the port that was bound (0 picks one).
+  // `invalid_argument` where the endpoint cannot be served: a bare wire without a `cmd`, or with
+  // one that takes no bare messages.
   [[nodiscard]] Result<std::string> listen(std::string_view url);
-  // Serves a stream that came from elsewhere: an inherited socket, a test.
+  [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
+  // Serves a stream that came from elsewhere, in frames.
   void serve(std::unique_ptr<Stream> stream);
 
   // Stops in order: closes the listeners, refuses new requests with `unavailable`, lets the running

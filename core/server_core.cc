@@ -26,6 +26,11 @@ Observer& nobody() {
   return observer;
 }
 
+Admission& everybody() {
+  static Admission admission;
+  return admission;
+}
+
 }  // namespace
 
 ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
@@ -33,17 +38,20 @@ ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
       router_(router),
       options_(std::move(options)),
       observer_(options_.observer != nullptr ? options_.observer : &nobody()),
+      admission_(options_.admission != nullptr ? options_.admission : &everybody()),
       parser_(options_.limits.header()),
       sweep_timer_(loop, [this] { sweep(); }),
       drain_timer_(loop, [this] { drain_deadline(); }) {}
 
 ServerCore::~ServerCore() = default;
 
-Result<std::string> ServerCore::listen(std::string_view url) {
-  Result<Endpoint> endpoint = Endpoint::parse(url);
-  if (!endpoint) return fail(std::move(endpoint.error()));
+Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
+  const Result<Service> service = Service::of(endpoint, router_);
+  if (!service) return fail(service.error());
+  Result<BoundSocket> socket = BoundSocket::open(endpoint, *admission_);
+  if (!socket) return fail(std::move(socket.error()));
   Result<std::unique_ptr<Listener>> listener =
-      Listener::open(loop_, *endpoint, options_.backlog, *this);
+      Listener::create(loop_, std::move(*socket), *service, *this);
   if (!listener) return fail(std::move(listener.error()));
   std::string bound = (*listener)->endpoint().url();
   listeners_.push_back(std::move(*listener));
@@ -51,28 +59,42 @@ Result<std::string> ServerCore::listen(std::string_view url) {
   return bound;
 }
 
-void ServerCore::on_accept(std::unique_ptr<Stream> stream) {
-  serve(std::move(stream));
+void ServerCore::close_listeners() {
+  for (const std::unique_ptr<Listener>& listener : std::exchange(listeners_, {})) {
+    observer_->on_unlistening(listener->endpoint().url());
+  }
+}
+
+void ServerCore::on_accept(std::unique_ptr<Stream> stream, const Service& service) {
+  serve(std::move(stream), service);
 }
 
 void ServerCore::on_accept_error(const Error& error) {
   observer_->on_shed(error);
 }
 
-void ServerCore::serve(std::unique_ptr<Stream> stream) {
-  if (connections_.size() >= options_.limits.max_connections) {
-    const Error error{Errc::busy, "the server has " + std::to_string(connections_.size()) +
-                                      " connections, the limit is " +
-                                      std::to_string(options_.limits.max_connections) +
-                                      " (max_connections)"};
+void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
+  if (wire == Wire::frame) {
     std::string frame;
     (void)append_head(frame, {.status = "error", .members = error_members(error)});
     const std::string_view piece = frame;
-    (void)stream->write({&piece, 1});
-    observer_->on_shed(error);
-    return;
+    (void)stream.write({&piece, 1});
   }
-  auto connection = make_ref<Connection>(*this, std::move(stream));
+  observer_->on_shed(error);
+}
+
+void ServerCore::serve(std::unique_ptr<Stream> stream, const Service& service) {
+  if (connections_.size() >= options_.limits.max_connections) {
+    return shed(
+        *stream, service.wire,
+        {Errc::busy, "the server has " + std::to_string(connections_.size()) +
+                         " connections, the limit is " +
+                         std::to_string(options_.limits.max_connections) + " (max_connections)"});
+  }
+  if (const Result<void> admitted = admission_->on_accept(stream->peer()); !admitted) {
+    return shed(*stream, service.wire, admitted.error());
+  }
+  auto connection = make_ref<Connection>(*this, std::move(stream), service);
   connection->index = connections_.size();
   connections_.push_back(connection);
   if (!sweep_timer_.running()) sweep_timer_.start(kSweep);
@@ -120,7 +142,7 @@ void ServerCore::drain(UniqueFunction<void(bool clean)> done) {
   if (draining_) return;
   draining_ = true;
   drained_ = std::move(done);
-  listeners_.clear();
+  close_listeners();
   drain_timer_.start(Millis(options_.limits.drain_timeout_ms));
   for (const Ref<Connection>& connection : connections_) connection->drain();
   loop_.post([core = Ref<ServerCore>(this)] { core->drained_if_empty(); });
@@ -156,13 +178,14 @@ void ServerCore::shut() {
   drained_ = nullptr;
   drain_timer_.stop();
   sweep_timer_.stop();
-  listeners_.clear();
+  close_listeners();
   const std::vector<Ref<Connection>> connections = connections_;
   for (const Ref<Connection>& connection : connections) {
     connection->close(Observer::CloseReason::drained, "the server was closed", true);
   }
   const std::vector<Ref<Exchange>> orphans = std::exchange(orphans_, {});
   for (const Ref<Exchange>& orphan : orphans) orphan->let_go();
+  observer_->on_server_closed();
   observer_ = &nobody();
 }
 
@@ -183,10 +206,15 @@ Server::~Server() {
 }
 
 Result<std::string> Server::listen(std::string_view url) {
-  return core_->listen(url);
+  const Result<Endpoint> endpoint = Endpoint::parse(url);
+  if (!endpoint) return fail(endpoint.error());
+  return core_->listen(*endpoint);
+}
+Result<std::string> Server::listen(const Endpoint& endpoint) {
+  return core_->listen(endpoint);
 }
 void Server::serve(std::unique_ptr<Stream> stream) {
-  core_->serve(std::move(stream));
+  core_->serve(std::move(stream), {});
 }
 void Server::drain(UniqueFunction<void(bool clean)> done) {
   core_->drain(std::move(done));

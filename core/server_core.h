@@ -26,8 +26,8 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   ServerCore(Loop& loop, const Router& router, ServerOptions options);
   ~ServerCore();
 
-  [[nodiscard]] Result<std::string> listen(std::string_view url);
-  void serve(std::unique_ptr<Stream> stream);
+  [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
+  void serve(std::unique_ptr<Stream> stream, const Service& service);
   void drain(UniqueFunction<void(bool clean)> done);
   // Closes everything; nothing is observed after it.
   void shut();
@@ -56,7 +56,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   Scratch scratch;
 
  private:
-  void on_accept(std::unique_ptr<Stream> stream) override;
+  void on_accept(std::unique_ptr<Stream> stream, const Service& service) override;
+  void shed(Stream& stream, Wire wire, const Error& error);
+  void close_listeners();
   void on_accept_error(const Error& error) override;
   void sweep();
   void drain_deadline();
@@ -66,6 +68,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   const Router& router_;
   ServerOptions options_;
   Observer* observer_;
+  Admission* admission_;
   HeaderParser parser_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Ref<Connection>> connections_;

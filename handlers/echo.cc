@@ -22,7 +22,14 @@ class Echo final : public Handler {
 }  // namespace
 
 void add_echo(Router& router) {
-  router.add("echo", {.summary = "replies with the body", .datagram = true},
+  router.add("echo",
+             {.summary = "replies with the body",
+              .message = collected(
+                  [](const Request&, std::string_view body, ReplyWriter& reply) -> Result<void> {
+                    reply.append(body);
+                    return {};
+                  }),
+              .datagram = true},
              streaming([](const Request& request, ReplyToken token) {
                return std::make_shared<Echo>(request, std::move(token));
              }));

@@ -29,7 +29,7 @@ TEST_CASE("an IPv4 endpoint is read and written") {
   REQUIRE(endpoint);
   CHECK(endpoint->host == "127.0.0.1");
   CHECK(endpoint->port == 8080);
-  CHECK(endpoint->wire == "frame");
+  CHECK(endpoint->wire == cleave::Wire::frame);
   CHECK(endpoint->url() == "tcp://127.0.0.1:8080?wire=frame");
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("what the design has and this version has not is refused as such") {
 }
 
 TEST_CASE("options are NAME=VALUE, and only the known ones") {
-  CHECK(Endpoint::parse("tcp://127.0.0.1:80?").value().wire == "frame");
+  CHECK(Endpoint::parse("tcp://127.0.0.1:80?").value().wire == cleave::Wire::frame);
   CHECK(says(refusal("tcp://127.0.0.1:80?wire"), "NAME=VALUE"));
   CHECK(says(refusal("tcp://127.0.0.1:80?wire=frame&x"), "NAME=VALUE"));
   CHECK(says(refusal("tcp://127.0.0.1:80?wire="), "expected the wire frame"));

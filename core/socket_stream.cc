@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/core/tcp_stream.h"
+#include "cleave/core/socket_stream.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -27,23 +27,25 @@ Stream::Moved moved(ssize_t count) {
   return {Stream::Outcome::gone, 0};
 }
 
+void set(const Fd& socket, int level, int name, int value) {
+  (void)::setsockopt(socket.get(), level, name, &value, sizeof value);
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Stream>> TcpStream::adopt(Loop& loop, Fd socket) {
-  // Replies leave in one write each turn already; waiting for more would only add a delay.
-  const int on = 1;
-  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // A peer without power says nothing more: noticed after about two minutes of silence.
-  const int idle_seconds = 60;
-  const int interval_seconds = 15;
-  const int probes = 4;
-  (void)::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
-  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds,
-                     sizeof interval_seconds);
-  (void)::setsockopt(socket.get(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+Result<std::unique_ptr<Stream>> SocketStream::adopt(Loop& loop, Fd socket,
+                                                    const SocketOptions& options) {
+  // On a local socket these fail, and are not needed.
+  if (options.no_delay) set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.keep_alive) {
+    // About two minutes of silence.
+    set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(socket, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    set(socket, IPPROTO_TCP, TCP_KEEPINTVL, 15);
+    set(socket, IPPROTO_TCP, TCP_KEEPCNT, 4);
+  }
   const int fd = socket.get();
-  std::unique_ptr<TcpStream> stream(new TcpStream(std::move(socket)));
+  std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket)));
   Result<Watcher> watcher = Watcher::create(
       loop, fd, [self = stream.get()](Watcher::Events events) { self->on_watched(events); });
   if (!watcher) return fail(std::move(watcher.error()));
@@ -51,11 +53,11 @@ Result<std::unique_ptr<Stream>> TcpStream::adopt(Loop& loop, Fd socket) {
   return stream;
 }
 
-TcpStream::~TcpStream() {
+SocketStream::~SocketStream() {
   watcher_.reset();
 }
 
-void TcpStream::watch(Interest interest) {
+void SocketStream::watch(Interest interest) {
   hangup_ = interest.hangup;
   // Watching for priority data alone still tells a reset, without spinning after an end of input
   // as watching for that would (measured on libuv 1.44.2).
@@ -66,7 +68,7 @@ void TcpStream::watch(Interest interest) {
                    .priority = nothing});
 }
 
-void TcpStream::on_watched(Watcher::Events events) {
+void SocketStream::on_watched(Watcher::Events events) {
   // Errors come as readable and writable where either is watched: the read or the write says what
   // it is, and gives the bytes that came before it.
   if (events.readable || events.writable) {
@@ -81,13 +83,13 @@ void TcpStream::on_watched(Watcher::Events events) {
   if (events.hangup && std::exchange(hangup_, false)) events_->on_hangup(false);
 }
 
-Stream::Moved TcpStream::read(std::span<char> into) {
+Stream::Moved SocketStream::read(std::span<char> into) {
   const Moved result = moved(::recv(socket_.get(), into.data(), into.size(), 0));
   if (result.outcome == Outcome::done && result.bytes == 0) return {Outcome::end, 0};
   return result;
 }
 
-Stream::Moved TcpStream::write(std::span<const std::string_view> pieces) {
+Stream::Moved SocketStream::write(std::span<const std::string_view> pieces) {
   std::array<iovec, 64> vectors;
   const std::size_t count = std::min(pieces.size(), vectors.size());
   for (std::size_t i = 0; i < count; ++i) {
@@ -99,37 +101,37 @@ Stream::Moved TcpStream::write(std::span<const std::string_view> pieces) {
   return moved(::sendmsg(socket_.get(), &message, MSG_NOSIGNAL));
 }
 
-Stream::Moved TcpStream::send_file(int fd, std::uint64_t offset, std::size_t length) {
+Stream::Moved SocketStream::send_file(int fd, std::uint64_t offset, std::size_t length) {
   return cleave::send_file(socket_.get(), fd, offset, length);
 }
 
-void TcpStream::shutdown_write() {
+void SocketStream::shutdown_write() {
   (void)::shutdown(socket_.get(), SHUT_WR);
 }
 
-void TcpStream::reset_on_close() {
+void SocketStream::reset_on_close() {
   const linger now{.l_onoff = 1, .l_linger = 0};
   (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
-Peer TcpStream::peer() const {
+Peer SocketStream::peer() const {
   SocketAddress address;
   socklen_t size = sizeof address.storage;
   if (::getpeername(socket_.get(), address.any(), &size) != 0) return {"unknown"};
   return {address.text()};
 }
 
-// ---- TcpConnector
+// ---- SocketConnector
 // ----------------------------------------------------------------------------------
 
-TcpConnector::TcpConnector(Loop& loop, Done done)
+SocketConnector::SocketConnector(Loop& loop, Done done)
     : loop_(loop), done_(std::move(done)), timer_(loop, [this] {
         finish(fail(Errc::unavailable, "the server did not answer in time"));
       }) {}
 
-std::unique_ptr<TcpConnector> TcpConnector::start(Loop& loop, const Endpoint& endpoint,
-                                                  Millis timeout, Done done) {
-  std::unique_ptr<TcpConnector> self(new TcpConnector(loop, std::move(done)));
+std::unique_ptr<SocketConnector> SocketConnector::start(Loop& loop, const Endpoint& endpoint,
+                                                        Millis timeout, Done done) {
+  std::unique_ptr<SocketConnector> self(new SocketConnector(loop, std::move(done)));
   const auto fail_later = [&](std::string message) {
     self->later_ = fail(Errc::unavailable, std::move(message));
     self->timer_ =
@@ -157,7 +159,7 @@ std::unique_ptr<TcpConnector> TcpConnector::start(Loop& loop, const Endpoint& en
           return connector->finish(
               fail(Errc::unavailable, "cannot connect to " + url + ": " + std::strerror(error)));
         }
-        connector->finish(TcpStream::adopt(connector->loop_, std::move(connector->socket_)));
+        connector->finish(SocketStream::adopt(connector->loop_, std::move(connector->socket_)));
       });
   if (!watcher) {
     fail_later(watcher.error().message);
@@ -169,7 +171,7 @@ std::unique_ptr<TcpConnector> TcpConnector::start(Loop& loop, const Endpoint& en
   return self;
 }
 
-void TcpConnector::finish(Result<std::unique_ptr<Stream>> result) {
+void SocketConnector::finish(Result<std::unique_ptr<Stream>> result) {
   timer_.stop();
   watcher_.reset();
   Done done = std::move(done_);

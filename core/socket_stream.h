@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Internal: a TCP connection as a Stream.
+// Internal: a TCP or Unix connection as a Stream.
 
 #include <memory>
 
@@ -18,11 +18,12 @@ inline namespace v0 {
 // Reads, writes and sends files itself and uses the loop for readiness only. libuv's streams would
 // send one queued request a turn (1.44), keep each request's memory past the connection's end, not
 // share their descriptor with sendfile(2), and not see a reset while reading is paused.
-class TcpStream final : public Stream {
+class SocketStream final : public Stream {
  public:
   // Over a connected, non-blocking socket.
-  [[nodiscard]] static Result<std::unique_ptr<Stream>> adopt(Loop& loop, Fd socket);
-  ~TcpStream() override;
+  [[nodiscard]] static Result<std::unique_ptr<Stream>> adopt(Loop& loop, Fd socket,
+                                                             const SocketOptions& options = {});
+  ~SocketStream() override;
 
   void set_events(Events* events) override { events_ = events; }
   void watch(Interest interest) override;
@@ -34,7 +35,7 @@ class TcpStream final : public Stream {
   [[nodiscard]] Peer peer() const override;
 
  private:
-  explicit TcpStream(Fd socket) noexcept : socket_(std::move(socket)) {}
+  explicit SocketStream(Fd socket) noexcept : socket_(std::move(socket)) {}
   void on_watched(Watcher::Events events);
 
   Fd socket_;  // declared first: the watcher must go before it
@@ -44,14 +45,14 @@ class TcpStream final : public Stream {
 };
 
 // Connects without blocking; `done` is called later, once, unless the connector is destroyed first.
-class TcpConnector {
+class SocketConnector {
  public:
   using Done = UniqueFunction<void(Result<std::unique_ptr<Stream>>)>;
-  [[nodiscard]] static std::unique_ptr<TcpConnector> start(Loop& loop, const Endpoint& endpoint,
-                                                           Millis timeout, Done done);
+  [[nodiscard]] static std::unique_ptr<SocketConnector> start(Loop& loop, const Endpoint& endpoint,
+                                                              Millis timeout, Done done);
 
  private:
-  explicit TcpConnector(Loop& loop, Done done);
+  explicit SocketConnector(Loop& loop, Done done);
   void finish(Result<std::unique_ptr<Stream>> result);
 
   Loop& loop_;
