@@ -74,7 +74,7 @@ std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Runnin
   running.outgoing = std::make_shared<Outgoing>(
       Outgoing::Kind::request, id, std::move(call.cmd),
       Reply{std::move(call.members), std::move(call.body), {}},
-      OutgoingLimits{options_.frame_bytes, options_.collected_reply_bytes});
+      OutgoingOptions{options_.frame_bytes, options_.collected_reply_bytes});
   running.outgoing->on_wake([this, key] { ready(key); });
   calls_.insert_or_assign(key, std::move(running));
   ready(key);

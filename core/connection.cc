@@ -36,6 +36,7 @@ Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream, const
       peer_(stream->peer()),
       link_(server.loop(), std::move(stream), *this, link_options(server.limits())),
       decoder_(server.parser()),
+      bare_(service.packet_bytes),
       state_since_(server.loop().now()) {}
 
 Connection::~Connection() = default;
@@ -51,7 +52,7 @@ void Connection::set_state(State state) {
 bool Connection::wants_input() {
   switch (state_) {
     case State::open:
-      return !ordered_ || !ordered_->body_ended();
+      return !ordered_ || !ordered_->body_ended() || bare_.awaiting_ready();
     case State::poisoned:
       return false;
     case State::lingering:
@@ -60,13 +61,60 @@ bool Connection::wants_input() {
   return false;
 }
 
-// One event; the end of a frame together with what came before it, so that a body that came in one
-// piece can be used where it lies.
 bool Connection::on_input(std::string_view& input) {
   if (state_ != State::open) {
     input = {};
     return false;
   }
+  return wire() == Wire::frame ? on_frame_input(input) : on_bare_input(input);
+}
+
+// ---- Bare messages
+// -------------------------------------------------------------------------------
+
+bool Connection::on_bare_input(std::string_view& input) {
+  const BareDecoder::Event event = bare_.next(input);
+  if (std::holds_alternative<BareDecoder::NeedMore>(event)) return false;
+  if (const auto* message = std::get_if<BareDecoder::Message>(&event)) {
+    on_message(message->bytes);
+  } else if (std::holds_alternative<BareDecoder::Ready>(event)) {
+    Ref<Exchange>(ordered_)->let_through();
+    pump();
+  } else {
+    Ref<Exchange>(ordered_)->drop_reply();
+  }
+  return !closed_ && state_ == State::open;
+}
+
+// A request that is all body, for the command that the listener names.
+void Connection::on_message(std::string_view message) {
+  const Router::Command& command = *service_.command;
+  Result<Ref<const Header>> header = server_->parser().parse("{}");
+  const Ref<Exchange> exchange = add(*header, command.name);
+  last_frame_ = true;
+  if (server_->draining() && !command.spec.while_draining) {
+    exchange->refuse({Errc::unavailable, "the server is stopping"}, false);
+  } else if (command.spec.takes_body && message.size() > command.message_bytes()) {
+    exchange->refuse({Errc::too_large, "the message has " + std::to_string(message.size()) +
+                                           " bytes, '" + command.name + "' takes up to " +
+                                           std::to_string(command.message_bytes())},
+                     false);
+  } else {
+    exchange->begin({.command = command,
+                     .route = *command.message_route(),
+                     .body_limit = command.message_bytes(),
+                     .body_size = message.size()});
+    exchange->on_body(link_.chunk(message, 0));
+  }
+  on_end();
+}
+
+// ---- Frames
+// --------------------------------------------------------------------------------------
+
+// One event; the end of a frame together with what came before it, so that a body that came in one
+// piece can be used where it lies.
+bool Connection::on_frame_input(std::string_view& input) {
   for (;;) {
     Result<Decoder::Event> event = decoder_.next(input);
     if (!event) {
@@ -199,8 +247,12 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
     if (!given) return refuse(given.error().code, given.error().message);
     timeout = Millis(*given);
   }
-  exchange->begin(*command, frame.more ? std::nullopt : std::optional(frame_size), rule.one_way,
-                  timeout);
+  exchange->begin({.command = *command,
+                   .route = command->route,
+                   .body_limit = command->body_bytes,
+                   .body_size = frame.more ? std::nullopt : std::optional(frame_size),
+                   .one_way = rule.one_way,
+                   .timeout = timeout});
 }
 
 void Connection::cancel_target(Exchange& request, const Header& header) {
@@ -238,6 +290,7 @@ void Connection::on_input_end() {
     return;
   }
   if (state_ == State::poisoned) return;
+  if (bare_.awaiting_ready()) Ref<Exchange>(ordered_)->drop_reply();
   truncated_ = decoder_.inside_frame();
   drop_incomplete();
   keep_alive();
@@ -274,8 +327,13 @@ void Connection::reply_ready(Exchange& exchange) {
 bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
   if (closed_ || open_frame_ || !ready_.empty()) return false;
   if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
-  const Result<void> appended = link_.append_head(
-      {.id = exchange.id(), .data_size = body.size(), .status = "ok", .members = members.text()});
+  if (wire() == Wire::ready) return false;  // waits for the client's word
+  const Result<void> appended = wire() == Wire::frame
+                                    ? link_.append_head({.id = exchange.id(),
+                                                         .data_size = body.size(),
+                                                         .status = "ok",
+                                                         .members = members.text()})
+                                    : link_.append_bare_head(wire(), body.size(), members.text());
   if (!appended) return false;
   link_.append(body);
   return true;
@@ -325,6 +383,13 @@ void Connection::pump() {
         next->complete();
         break;
       case Outgoing::Step::waiting:
+        if (next->held_back()) {
+          if (link_.input_ended()) {
+            next->drop_reply();  // nobody will ask for it any more
+            break;
+          }
+          bare_.await_ready();
+        }
         if (next->frame_open()) open_frame_ = next;
         if (next->ready) {
           std::erase(ready_, next);
@@ -341,6 +406,10 @@ void Connection::pump() {
         }
         break;
       case Outgoing::Step::failed:
+        // The wire has no way to say an error: its connection ends, and the log says why.
+        next->complete();
+        if (!closed_) linger(Observer::CloseReason::broken_reply);
+        return;
       case Outgoing::Step::broken:
         return close(Observer::CloseReason::broken_reply, "a reply could not be completed", true);
     }
@@ -375,14 +444,18 @@ void Connection::finish_if_done() {
   if (!nothing_runs || open_frame_) return;
   if (state_ == State::poisoned) {
     (void)link_.append_head({.status = "error", .members = error_members(*fatal_)});
-    set_state(State::lingering);
-    link_.shutdown_write();
+    linger(Observer::CloseReason::protocol_error);
   } else if (state_ == State::open && link_.input_ended()) {
     link_.shutdown_write();
   } else if (state_ == State::open && server_->draining() && !receiving_ && !link_.holds_input()) {
-    set_state(State::lingering);
-    link_.shutdown_write();
+    linger(Observer::CloseReason::drained);
   }
+}
+
+void Connection::linger(Observer::CloseReason reason) {
+  linger_reason_ = reason;
+  set_state(State::lingering);
+  link_.shutdown_write();
 }
 
 void Connection::on_shut() {
@@ -395,7 +468,7 @@ void Connection::on_shut() {
 }
 
 void Connection::close_lingering() {
-  close(fatal_ ? Observer::CloseReason::protocol_error : Observer::CloseReason::drained, {}, false);
+  close(linger_reason_, {}, false);
 }
 
 void Connection::fail_protocol(const Error& error) {
@@ -453,13 +526,13 @@ void Connection::tick(Time now) {
                  "the peer took no output for write_stall_timeout_ms", true);
   }
   if (state_ == State::lingering) {
-    const bool drained = fatal_ == nullptr;
+    const bool drained = linger_reason_ == Observer::CloseReason::drained;
     const auto limit =
         drained ? static_cast<std::uint64_t>(kDrainLinger.count()) : limits.linger_timeout_ms;
     if (!over(state_since_, limit)) return;
     // Output that has not left yet is waited for as any other is; it is never cut off unnoticed.
     if (link_.queued() == 0) return close_lingering();
-    if (!drained) close(Observer::CloseReason::protocol_error, "its replies were not read", true);
+    if (!drained) close(linger_reason_, "its replies were not read", true);
     return;
   }
   if (state_ == State::poisoned) {
@@ -496,6 +569,10 @@ void Connection::tick(Time now) {
   if (body_due && !in_header_ && late(link_.last_read(), limits.idle_timeout_ms)) {
     return close(Observer::CloseReason::timed_out,
                  "nothing came of a request's body for idle_timeout_ms", true);
+  }
+  if (bare_.awaiting_ready() && late(link_.last_write(), limits.idle_timeout_ms)) {
+    return close(Observer::CloseReason::timed_out,
+                 "the client did not ask for its data for idle_timeout_ms", true);
   }
   if (live_.empty() && !in_header_ && over(link_.last_read(), limits.idle_timeout_ms) &&
       over(link_.last_write(), limits.idle_timeout_ms)) {

@@ -20,11 +20,13 @@
 namespace cleave {
 inline namespace v0 {
 
-// Turns the frames of one peer into requests, and replies into frames.
+// Turns the frames of one peer, or its bare messages, into requests, and replies into what its
+// wire has for them.
 //
 //     open ──▶ (input ended: answer what came) ──▶ closed
 //       │                                            ▲
-//       └─ protocol error ─▶ poisoned ─▶ lingering ──┘   drain: open ─▶ lingering
+//       ├─ protocol error ─▶ poisoned ─▶ lingering ──┤
+//       └─ drain, or an error that the wire cannot say ─▶ lingering
 //
 // `poisoned` waits for the requests that were wholly received before, `lingering` has ended the
 // write side and drops input until the peer has ended its own, as a socket that is closed with
@@ -60,6 +62,7 @@ class Connection final : public LinkOwner {
 
   [[nodiscard]] ServerCore& server() const noexcept { return *server_; }
   [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
+  [[nodiscard]] Wire wire() const noexcept { return service_.wire; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
 
   std::size_t index = 0;  // in the server's list
@@ -76,6 +79,9 @@ class Connection final : public LinkOwner {
   void on_shut() override;
   void on_pause(bool paused) override;
 
+  bool on_frame_input(std::string_view& input);
+  bool on_bare_input(std::string_view& input);
+  void on_message(std::string_view message);
   void on_head(const Ref<const Header>& header);
   void begin(const Ref<const Header>& header, const Value& cmd);
   void cancel_target(Exchange& request, const Header& header);
@@ -87,6 +93,7 @@ class Connection final : public LinkOwner {
   void pump();
   void keep_alive();
   void finish_if_done();
+  void linger(Observer::CloseReason reason);
   void close_lingering();
   void fail_protocol(const Error& error);
   void drop_incomplete();
@@ -96,7 +103,8 @@ class Connection final : public LinkOwner {
   const Service service_;
   Peer peer_;
   Link link_;
-  Decoder decoder_;
+  Decoder decoder_;                  // on the wire frame
+  BareDecoder bare_;                 // on the others
   std::vector<Ref<Exchange>> live_;  // not done, or with frames still to come
   std::deque<Ref<Exchange>> ready_;  // have something to send
   Ref<Exchange> ordered_;            // without an id: nothing behind it is looked at
@@ -109,6 +117,7 @@ class Connection final : public LinkOwner {
   std::uint64_t collected_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
   State state_ = State::open;
+  Observer::CloseReason linger_reason_ = Observer::CloseReason::drained;
   bool closed_ = false;
   bool in_header_ = false;
   bool last_frame_ = false;  // the frame that arrives is its message's last

@@ -12,8 +12,8 @@ namespace cleave {
 inline namespace v0 {
 namespace {
 
-OutgoingLimits outgoing_limits(const Limits& limits) {
-  return {limits.frame_bytes, limits.collected_reply_bytes};
+OutgoingOptions outgoing_options(const Limits& limits, Wire wire) {
+  return {limits.frame_bytes, limits.collected_reply_bytes, wire};
 }
 
 }  // namespace
@@ -30,18 +30,19 @@ Exchange::~Exchange() = default;
 // ---- The handler's side
 // --------------------------------------------------------------------------
 
-void Exchange::begin(const Router::Command& command, std::optional<std::uint64_t> body_size,
-                     bool one_way, std::optional<Millis> timeout) {
-  command_ = &command;
-  one_way_ = one_way;
-  request_.body_size_ = body_size;
-  if (timeout) {
-    request_.deadline_ = began_ + *timeout;
+void Exchange::begin(const Start& start) {
+  command_ = &start.command;
+  route_ = &start.route;
+  body_limit_ = start.body_limit;
+  one_way_ = start.one_way;
+  request_.body_size_ = start.body_size;
+  if (start.timeout) {
+    request_.deadline_ = began_ + *start.timeout;
     timer_.emplace(connection_->server().loop(), [this] { cancel(CancelReason::deadline); });
-    timer_->start(*timeout);
+    timer_->start(*start.timeout);
   }
   connection_->server().observer().on_request(connection_->peer(), request_.cmd_);
-  if (const auto* factory = std::get_if<HandlerFactory>(&command.route.shape)) {
+  if (const auto* factory = std::get_if<HandlerFactory>(&route_->shape)) {
     call_handler([this, factory] {
       std::shared_ptr<Handler> handler = (*factory)(request_, ReplyToken(Ref<Exchange>(this)));
       if (state_ != State::done) handler_ = std::move(handler);
@@ -59,15 +60,14 @@ void Exchange::refuse(const Error& error, bool one_way) {
 void Exchange::on_body(Chunk chunk) {
   body_in_ += chunk.size();
   if (!hears_body() || !command_->spec.takes_body) return;
-  if (body_in_ > command_->body_bytes) {
-    return end_with({Errc::too_large, "the body is longer than the " +
-                                          std::to_string(command_->body_bytes) + " bytes that '" +
-                                          command_->name + "' takes"});
+  if (body_in_ > body_limit_) {
+    return end_with({Errc::too_large, "the body is longer than the " + std::to_string(body_limit_) +
+                                          " bytes that '" + command_->name + "' takes"});
   }
   if (handler_) {
     // The handler may let itself be destroyed by answering.
     call_handler([handler = handler_, &chunk] { handler->on_body(std::move(chunk)); });
-  } else if (!std::holds_alternative<HandlerFactory>(command_->route.shape)) {
+  } else if (!std::holds_alternative<HandlerFactory>(route_->shape)) {
     if (state_ != State::running) return;
     if (!connection_->may_collect(collected_.size(), chunk.size())) {
       return end_with({Errc::overloaded,
@@ -94,7 +94,7 @@ void Exchange::on_end() {
 }
 
 void Exchange::finish_collected(std::string_view body) {
-  const auto& shape = command_->route.shape;
+  const auto& shape = route_->shape;
   if (const auto* writing = std::get_if<CollectedFunction>(&shape)) {
     call_handler([this, writing, body] {
       ServerCore::Scratch own;
@@ -154,9 +154,9 @@ void Exchange::reply(Reply reply) {
   state_ = State::replying;
   cancel_callback_ = nullptr;
   (void)take_collected();
-  outgoing_ =
-      std::make_shared<Outgoing>(Outgoing::Kind::reply, id(), std::string(), std::move(reply),
-                                 outgoing_limits(connection_->server().limits()));
+  outgoing_ = std::make_shared<Outgoing>(
+      Outgoing::Kind::reply, id(), std::string(), std::move(reply),
+      outgoing_options(connection_->server().limits(), connection_->wire()));
   if (one_way_ || lost_ || connection_->closed()) return complete();
   outgoing_->on_wake([this] { connection_->reply_ready(*this); });
   connection_->reply_ready(*this);
@@ -198,6 +198,21 @@ Outgoing::Step Exchange::advance(Link& link) {
   const Outgoing::Step step = outgoing->advance(link);
   body_out_ = outgoing->body_bytes();
   return step;
+}
+
+void Exchange::let_through() {
+  if (state_ != State::replying) return;
+  outgoing_->let_through();
+  connection_->reply_ready(*this);
+}
+
+void Exchange::drop_reply() {
+  if (state_ != State::replying) return;
+  const std::shared_ptr<Outgoing> outgoing = outgoing_;
+  call_handler([&outgoing] { (void)outgoing->cancel(CancelReason::cancelled); });
+  if (state_ == State::done) return;
+  const Ref<Exchange> guard(this);
+  end(Error{Errc::cancelled, "the client did not ask for the data that it was told of"});
 }
 
 // Ends the request with an error, in whatever state its reply is.

@@ -41,9 +41,16 @@ class Exchange final : public RefCounted<Exchange> {
   void on_cancel(UniqueFunction<void(CancelReason)> callback);
 
   // ---- What its connection does.
-  // Makes the handler. `body_size` where it is known.
-  void begin(const Router::Command& command, std::optional<std::uint64_t> body_size, bool one_way,
-             std::optional<Millis> timeout);
+  struct Start {
+    const Router::Command& command;
+    const Route& route;  // of the command
+    std::uint64_t body_limit;
+    std::optional<std::uint64_t> body_size;  // where it is known
+    bool one_way = false;
+    std::optional<Millis> timeout = {};
+  };
+  // Makes the handler.
+  void begin(const Start& start);
   // Answers with an error; no handler sees the request.
   void refuse(const Error& error, bool one_way);
   void on_body(Chunk chunk);
@@ -56,6 +63,10 @@ class Exchange final : public RefCounted<Exchange> {
   void let_go();
   // Appends the next part of the reply.
   [[nodiscard]] Outgoing::Step advance(Link& link);
+  // On the wire `ready`, after the reply's length: the client asks for the body, or does not.
+  [[nodiscard]] bool held_back() const noexcept { return outgoing_ && outgoing_->held_back(); }
+  void let_through();
+  void drop_reply();
   // Everything of the reply is queued.
   void complete();
 
@@ -88,6 +99,8 @@ class Exchange final : public RefCounted<Exchange> {
   Ref<Connection> connection_;
   Request request_;
   const Router::Command* command_ = nullptr;
+  const Route* route_ = nullptr;
+  std::uint64_t body_limit_ = 0;
   std::shared_ptr<Handler> handler_;
   std::shared_ptr<Outgoing> outgoing_;
   UniqueFunction<void(CancelReason)> cancel_callback_;

@@ -237,6 +237,13 @@ Result<void> Link::append_head(const OutgoingHead& head) {
   return appended;
 }
 
+Result<void> Link::append_bare_head(Wire wire, std::uint64_t size, std::string_view members) {
+  std::string bytes;
+  Result<void> appended = cleave::append_bare_head(bytes, wire, size, members);
+  if (appended) append(bytes);
+  return appended;
+}
+
 void Link::append(std::string_view bytes) {
   if (closed() || bytes.empty()) return;
   if (batch_ != nullptr) {

@@ -19,6 +19,7 @@
 #include "cleave/core/stream.h"
 #include "cleave/protocol/encoder.h"
 #include "cleave/protocol/ref.h"
+#include "cleave/protocol/wire.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -84,6 +85,9 @@ class Link final : private Stream::Events {
   // Output, in order. Nothing is written before the end of the current call from the loop, or of
   // the turn. `append_head` fails with too_large, and has then appended nothing.
   [[nodiscard]] Result<void> append_head(const OutgoingHead& head);
+  // What stands in front of a reply on a bare wire; see append_bare_head in protocol/wire.h.
+  [[nodiscard]] Result<void> append_bare_head(Wire wire, std::uint64_t size,
+                                              std::string_view members);
   void append(std::string_view bytes);
   void append(Buffer bytes);
   void append(FileRange range);

@@ -14,8 +14,8 @@ namespace cleave {
 inline namespace v0 {
 
 Outgoing::Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string cmd, Reply message,
-                   const OutgoingLimits& limits)
-    : kind_(kind), id_(id), cmd_(std::move(cmd)), message_(std::move(message)), limits_(limits) {}
+                   const OutgoingOptions& options)
+    : kind_(kind), id_(id), cmd_(std::move(cmd)), message_(std::move(message)), options_(options) {}
 
 Outgoing::~Outgoing() {
   unbind();
@@ -47,10 +47,13 @@ Outgoing::Step Outgoing::advance(Link& link) {
 
 Outgoing::Step Outgoing::advance_body(Link& link) {
   if (ended_early_) {
-    if (frame_open()) return Step::broken;
+    if (frame_open() || (begun_ && !id_)) return Step::broken;
     return append(link, 0, true, {});
   }
-  if (std::holds_alternative<std::monostate>(message_.body)) return append(link, 0, true, {});
+  if (gate_ == Gate::shut) return Step::waiting;
+  if (std::holds_alternative<std::monostate>(message_.body)) {
+    return begun_ ? Step::finished : append(link, 0, true, {});
+  }
   if (std::holds_alternative<Buffer>(message_.body)) return advance_buffer(link);
   if (std::holds_alternative<FileRange>(message_.body)) return advance_file(link);
   if (id_) return advance_frames(link);
@@ -76,6 +79,7 @@ void Outgoing::end_with(Error error) {
 // Appends a head. The members of the message are in its first frame, the status in its last.
 Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
                                 const Members& more_members) {
+  if (options_.wire != Wire::frame) return append_bare(link, data_size, more_members);
   const bool reply = kind_ == Kind::reply;
   // A request has no way to say an error in its last frame: the server would take it as complete.
   if (!reply && message_.error) return Step::failed;
@@ -109,33 +113,63 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
   return last ? Step::finished : Step::sent;
 }
 
+// The head of a reply on a bare wire, which has only one.
+Outgoing::Step Outgoing::append_bare(Link& link, std::uint64_t size, const Members& more_members) {
+  std::string text;
+  if (message_.error) {
+    if (!says_errors(options_.wire)) return Step::failed;
+    text = R"("status":"error",)" + error_members(*message_.error);
+  }
+  for (const std::string_view members : {message_.members.text(), more_members.text()}) {
+    if (!members.empty()) text.append(text.empty() ? "" : ",").append(members);
+  }
+  if (Result<void> appended = link.append_bare_head(options_.wire, size, text); !appended) {
+    if (ended_early_) return Step::broken;
+    end_with({appended.error().code, "the reply's " + appended.error().message});
+    message_.members.clear();
+    return append_bare(link, 0, {});
+  }
+  begun_ = true;
+  body_bytes_ += size;
+  if (options_.wire != Wire::ready) return Step::finished;
+  gate_ = Gate::shut;
+  return Step::waiting;
+}
+
 Outgoing::Step Outgoing::advance_buffer(Link& link) {
   Buffer& rest = std::get<Buffer>(message_.body);
-  const bool last = !id_ || rest.size() <= limits_.frame_bytes;
-  Buffer bytes = last ? std::move(rest) : rest.take_front(limits_.frame_bytes);
-  const Step step = append(link, bytes.size(), last, {});
-  if (!ended_early_) link.append(std::move(bytes));
+  const bool last = !id_ || rest.size() <= options_.frame_bytes;
+  Step step = Step::finished;
+  // What was begun without an id has been let through: only the body is missing.
+  if (id_ || !begun_) {
+    step = append(link, last ? rest.size() : options_.frame_bytes, last, {});
+    if (ended_early_ || step == Step::failed || step == Step::waiting) return step;
+  }
+  link.append(last ? std::move(rest) : rest.take_front(options_.frame_bytes));
   return step;
 }
 
 Outgoing::Step Outgoing::advance_file(Link& link) {
   FileRange& rest = std::get<FileRange>(message_.body);
-  const bool last = !id_ || rest.length <= limits_.frame_bytes;
+  const bool last = !id_ || rest.length <= options_.frame_bytes;
   FileRange slice = rest;
-  if (!last) slice.length = limits_.frame_bytes;
+  if (!last) slice.length = options_.frame_bytes;
   // A frame that is announced must be completed, so look again before each one.
   struct stat status;
   if (::fstat(rest.file->get(), &status) != 0 ||
       static_cast<std::uint64_t>(status.st_size) < slice.offset + slice.length) {
+    open_bytes_ = begun_ && !id_ ? slice.length : 0;
     end_with({Errc::io_error, "the file became shorter while it was sent"});
     return advance_body(link);
   }
-  const Step step = append(link, slice.length, last, {});
-  if (!ended_early_) {
-    rest.offset += slice.length;
-    rest.length -= slice.length;
-    link.append(std::move(slice));
+  Step step = Step::finished;
+  if (id_ || !begun_) {
+    step = append(link, slice.length, last, {});
+    if (ended_early_ || step == Step::failed || step == Step::waiting) return step;
   }
+  rest.offset += slice.length;
+  rest.length -= slice.length;
+  link.append(std::move(slice));
   return step;
 }
 
@@ -147,8 +181,10 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
   const std::uint64_t to_come = begun_ ? open_bytes_ : size;
   if (to_come == 0) return begun_ ? Step::finished : append(link, 0, true, {});
   const std::uint64_t room =
-      std::min({to_come, std::max<std::uint64_t>(link.room(), 1), limits_.frame_bytes});
-  Source::Pulled pulled = source->pull(static_cast<std::size_t>(room));
+      std::min({to_come, std::max<std::uint64_t>(link.room(), 1), options_.frame_bytes});
+  Source::Pulled pulled =
+      ahead_ ? std::move(*ahead_) : source->pull(static_cast<std::size_t>(room));
+  ahead_.reset();
   if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
   if (auto* done = std::get_if<Source::Done>(&pulled)) {
     if (begun_) return Step::broken;
@@ -161,8 +197,12 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
   if (piece.bytes.size() > to_come) return Step::broken;
   if (!begun_) {
     const Step step = append(link, size, true, {});
-    if (ended_early_) return step;
+    if (ended_early_ || step == Step::failed) return step;
     open_bytes_ = size;
+    if (step == Step::waiting) {
+      ahead_ = std::move(pulled);
+      return step;
+    }
   }
   open_bytes_ -= piece.bytes.size();
   link.append(std::move(piece.bytes));
@@ -172,23 +212,21 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
 Outgoing::Step Outgoing::advance_collecting(Link& link) {
   const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
   for (;;) {
-    const std::uint64_t room = limits_.collected_bytes - collected_.size() + 1;
+    const std::uint64_t room = options_.collected_bytes - collected_.size() + 1;
     Source::Pulled pulled =
-        source->pull(static_cast<std::size_t>(std::min(room, limits_.frame_bytes)));
+        source->pull(static_cast<std::size_t>(std::min(room, options_.frame_bytes)));
     if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
     if (auto* done = std::get_if<Source::Done>(&pulled)) {
       unbind();
       if (done->error) message_.error = std::move(done->error);
       message_.body = Buffer::own(std::move(collected_));
-      const Buffer& body = std::get<Buffer>(message_.body);
-      const Step step = append(link, body.size(), true, done->members);
-      if (!ended_early_) link.append(std::move(std::get<Buffer>(message_.body)));
-      return step;
+      message_.members.append(done->members);
+      return advance_buffer(link);
     }
     collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
-    if (collected_.size() > limits_.collected_bytes) {
+    if (collected_.size() > options_.collected_bytes) {
       end_with({Errc::too_large, "the reply is longer than " +
-                                     std::to_string(limits_.collected_bytes) +
+                                     std::to_string(options_.collected_bytes) +
                                      " bytes (collected_reply_bytes): ask with an id"});
       return advance_body(link);
     }
@@ -201,7 +239,7 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
   const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
   const auto pull = [&] {
     return source->pull(static_cast<std::size_t>(
-        std::min(std::max<std::uint64_t>(link.room(), 1), limits_.frame_bytes)));
+        std::min(std::max<std::uint64_t>(link.room(), 1), options_.frame_bytes)));
   };
   Source::Pulled now = ahead_ ? std::move(*ahead_) : pull();
   ahead_.reset();

@@ -21,15 +21,17 @@ class SourceBinding {
   }
 };
 
-struct OutgoingLimits {
+struct OutgoingOptions {
   std::uint64_t frame_bytes;      // a frame of a message with an id is not longer
   std::uint64_t collected_bytes;  // a source of unknown size, without an id, is gathered up to this
+  Wire wire = Wire::frame;        // what the head is written for
 };
 
 // Cuts a message into frames and appends them to a Link, one at a time and only while there is
 // room. Kept by shared pointers, as a source that is asked may end its own connection. Messages
 // with an id may alternate frame by frame; one without an id is a single frame, and while that is
-// open nobody else may write.
+// open nobody else may write. A reply on a bare wire is such a single frame with another head; on
+// the wire `ready` its body waits behind the head until let_through().
 class Outgoing {
  public:
   enum class Kind : std::uint8_t { request, reply };
@@ -37,12 +39,13 @@ class Outgoing {
     sent,      // something was appended, and there is more
     waiting,   // the source has nothing; the waker will tell
     finished,  // all is appended
-    failed,    // a request cannot go on; what was sent of it must be called off. See error()
+    failed,    // a request cannot go on, and what was sent of it must be called off; or a reply's
+               // error, of which nothing was sent, cannot be said on its wire. See error()
     broken,    // the open frame cannot be completed
   };
 
   Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string cmd, Reply message,
-           const OutgoingLimits& limits);
+           const OutgoingOptions& options);
   ~Outgoing();
   Outgoing(const Outgoing&) = delete;
   Outgoing& operator=(const Outgoing&) = delete;
@@ -54,6 +57,10 @@ class Outgoing {
 
   // The first head was appended.
   [[nodiscard]] bool begun() const noexcept { return begun_; }
+  // Step::waiting for the client's word, on the wire `ready`; after it the body follows.
+  [[nodiscard]] bool held_back() const noexcept { return gate_ == Gate::shut; }
+  void let_through() noexcept { gate_ = Gate::open; }
+
   // A single frame was begun, and its body is not complete.
   [[nodiscard]] bool frame_open() const noexcept { return open_bytes_ > 0; }
   // The message is to end early. True if its source will end it by itself; false if the next
@@ -66,6 +73,9 @@ class Outgoing {
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return message_.error; }
 
  private:
+  // Between the head and the body of a single frame.
+  enum class Gate : std::uint8_t { open, shut };
+
   Step advance_body(Link& link);
   Step advance_buffer(Link& link);
   Step advance_file(Link& link);
@@ -74,13 +84,15 @@ class Outgoing {
   Step advance_frames(Link& link);
   [[nodiscard]] Step append(Link& link, std::uint64_t data_size, bool last,
                             const Members& more_members);
+  [[nodiscard]] Step append_bare(Link& link, std::uint64_t size, const Members& more_members);
   void unbind();
 
   Kind kind_;
   std::optional<std::uint64_t> id_;
   std::string cmd_;
   Reply message_;
-  OutgoingLimits limits_;
+  OutgoingOptions options_;
+  Gate gate_ = Gate::open;
   bool begun_ = false;  // the first head was appended
   bool ended_early_ = false;
   std::uint64_t open_bytes_ = 0;  // of the open single frame, still to come

@@ -92,6 +92,12 @@ Members& Members::set(std::string_view name, const Members& object) & {
   return set_raw(name, object.object());
 }
 
+Members& Members::append(const Members& others) & {
+  if (!text_.empty() && !others.empty()) text_ += ',';
+  text_ += others.text_;
+  return *this;
+}
+
 Members& Members::set_raw(std::string_view name, std::string_view json) & {
   this->name(name);
   text_ += json;

@@ -35,6 +35,8 @@ class CLEAVE_API Members {
   }
   Members& set(std::string_view name, std::span<const std::string> texts) &;
   Members& set(std::string_view name, const Members& object) &;
+  // All members of another object, behind these.
+  Members& append(const Members& others) &;
   // `json` must be one valid JSON value.
   Members& set_raw(std::string_view name, std::string_view json) &;
 

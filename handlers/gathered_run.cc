@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/handlers/gathered_run.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace cleave {
+inline namespace v0 {
+
+GatheredRun::~GatheredRun() {
+  if (run_) run_->abandon();
+}
+
+void GatheredRun::gather(std::shared_ptr<Run> run) {
+  run_ = std::move(run);
+  run_->on_change([this] { gather_some(); });
+  gather_some();
+}
+
+void GatheredRun::on_cancel(CancelReason reason) {
+  if (run_) {
+    run_->stop(reason);
+  } else {
+    fail(to_error(reason));
+  }
+}
+
+void GatheredRun::fail(Error error) {
+  answer(Reply::failure(std::move(error)));
+}
+
+// Takes what there is, a few reads in a turn of the loop: a program may write as fast as we read.
+void GatheredRun::gather_some() {
+  constexpr int kReadsATurn = 8;
+  for (int i = 0; i < kReadsATurn; ++i) {
+    const std::uint64_t room =
+        programs_.options.exec_output_bytes - outputs_[0].size() - outputs_[1].size();
+    // One byte more than fits tells that there is more.
+    const Run::Output output = run_->read(std::min<std::uint64_t>(room + 1, Programs::kReadBytes));
+    outputs_[output.stream].append(output.bytes.substr(0, room));
+    if (output.bytes.size() > room) run_->truncate();
+    if (run_->ended()) return answer(reply(std::move(outputs_)));
+    if (output.bytes.empty()) return;
+  }
+  programs_.loop.post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->gather_some();
+  });
+}
+
+void GatheredRun::answer(Reply reply) {
+  if (!token_) return;
+  // The answer may destroy this object.
+  ReplyToken token = std::move(*token_);
+  token_.reset();
+  std::move(token).send(std::move(reply));
+}
+
+}  // namespace v0
+}  // namespace cleave

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/handlers/shell_text.h"
+
+#include <string>
+#include <utility>
+
+#include "cleave/handlers/gathered_run.h"
+#include "cleave/protocol/utf8.h"
+
+namespace cleave {
+inline namespace v0 {
+namespace {
+
+class ShellText final : public GatheredRun {
+ public:
+  using GatheredRun::GatheredRun;
+
+  void on_body(Chunk chunk) override { line_ += chunk.bytes(); }
+  void on_end() override {
+    if (!is_utf8(line_)) {
+      return fail({Errc::invalid_argument, "a command must be UTF-8"});
+    }
+    auto run = Run::start(
+        programs(),
+        {{"/bin/sh", "-c", "--", std::move(line_)}, environment_lines(clean_environment()), {}},
+        false);
+    if (!run) return fail(std::move(run.error()));
+    (*run)->end_of_input();
+    gather(std::move(*run));
+  }
+
+ private:
+  Reply reply(Outputs outputs) override {
+    if (run().truncated()) {
+      return Reply::failure(
+          {Errc::too_large, "the output is longer than " +
+                                std::to_string(programs().options.exec_output_bytes) +
+                                " bytes (exec_output_bytes)"});
+    }
+    if (run().error()) return {run().members(), {}, run().error()};
+    return {run().members(), Buffer::own(std::move(outputs[outputs[1].empty() ? 0 : 1])), {}};
+  }
+
+  std::string line_;
+};
+
+}  // namespace
+
+Route shell_text(std::shared_ptr<Programs> programs) {
+  return streaming([programs = std::move(programs)](const Request&, ReplyToken token) {
+    return std::make_shared<ShellText>(*programs, std::move(token));
+  });
+}
+
+}  // namespace v0
+}  // namespace cleave
