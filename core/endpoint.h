@@ -54,11 +54,11 @@ struct Endpoint {
   enum class Transport : std::uint8_t { tcp, udp, local, inherited };
 
   Transport transport = Transport::tcp;
-  std::string host;        // tcp, udp: a numeric address, without brackets
+  std::string host = {};   // tcp, udp: a numeric address, without brackets
   std::uint16_t port = 0;  // tcp, udp
-  std::string path;        // local: the socket's file, at most 107 bytes; inherited: its name
+  std::string path = {};   // local: the socket's file, at most 107 bytes; inherited: its name
   Wire wire = Wire::frame;
-  std::string cmd;  // which command a bare wire's messages are for; empty on the wire frame
+  std::string cmd = {};  // which command a bare wire's messages are for; empty on the wire frame
   SocketOptions options = {};
 
   // `invalid_argument` with a sentence for what it cannot read. "localhost" stands for 127.0.0.1.

@@ -24,7 +24,7 @@ struct Argument {
 
   std::string name;
   Type type = Type::string;
-  std::string summary;
+  std::string summary = {};
   bool required = false;
   // Integers: the range. Strings: the range of their size in bytes.
   std::int64_t min = 0;

@@ -50,8 +50,10 @@ class CLEAVE_API Server {
   // one that takes no bare messages.
   [[nodiscard]] Result<std::string> listen(std::string_view url);
   [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
-  // Serves a stream that came from elsewhere, in frames.
+  // Serves a stream that came from elsewhere: in frames, or as a listener on an endpoint with this
+  // wire and command would (whose errors this has, too).
   void serve(std::unique_ptr<Stream> stream);
+  [[nodiscard]] Result<void> serve(std::unique_ptr<Stream> stream, const Endpoint& endpoint);
 
   // Stops in order: closes the listeners, refuses new requests with `unavailable`, lets the running
   // ones finish, then closes each connection. After `limits.drain_timeout_ms` what still runs is

@@ -216,6 +216,12 @@ Result<std::string> Server::listen(const Endpoint& endpoint) {
 void Server::serve(std::unique_ptr<Stream> stream) {
   core_->serve(std::move(stream), {});
 }
+Result<void> Server::serve(std::unique_ptr<Stream> stream, const Endpoint& endpoint) {
+  const Result<Service> service = Service::of(endpoint, core_->router());
+  if (!service) return fail(service.error());
+  core_->serve(std::move(stream), *service);
+  return {};
+}
 void Server::drain(UniqueFunction<void(bool clean)> done) {
   core_->drain(std::move(done));
 }

@@ -54,9 +54,11 @@ TestServer::TestServer(const std::function<void(Router&, Loop&)>& add, ServerOpt
 
 TestServer::~TestServer() = default;
 
-TestPeer TestServer::connect() {
+TestPeer TestServer::connect(const Endpoint& endpoint) {
   MemoryStream::Pair pair = MemoryStream::make(*loop_);
-  server_->serve(std::move(pair.stream));
+  if (const auto served = server_->serve(std::move(pair.stream), endpoint); !served) {
+    throw std::runtime_error(served.error().message);
+  }
   return TestPeer(std::move(pair.peer));
 }
 

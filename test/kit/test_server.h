@@ -53,7 +53,9 @@ class CLEAVE_API TestServer {
   explicit TestServer(const std::function<void(Router&, Loop&)>& add, ServerOptions options = {});
   ~TestServer();
 
-  [[nodiscard]] TestPeer connect();
+  // `endpoint` has the wire, the command and the packet size of the listener that the peer would
+  // have reached. A peer of a bare wire is driven by TestPeer::wire() alone.
+  [[nodiscard]] TestPeer connect(const Endpoint& endpoint = {});
   // Runs the loop until nothing more happens by itself (work in the pool is not waited for).
   void settle();
   // Moves the clock in steps as small as the server's coarsest timer, and settles after each.
