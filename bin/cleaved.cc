@@ -144,7 +144,10 @@ int serve(const CommandLine& command_line, const Config& config) {
   std::string announcement;
   for (const std::string& wanted : config.listen) {
     const Result<std::string> url = server->listen(wanted);
-    if (!url) return give_up(url.error(), kFailed);
+    if (!url) {
+      return give_up(url.error(),
+                     url.error().code == Errc::invalid_argument ? kWrongUsage : kFailed);
+    }
     announcement += "listening on " + *url + "\n";
   }
   announcement += "ready\n";

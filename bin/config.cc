@@ -185,6 +185,10 @@ Result<void> check_listeners(const Config& config) {
   for (const std::string& url : config.listen) {
     const Result<Endpoint> endpoint = Endpoint::parse(url);
     if (!endpoint) return refuse("listen: " + endpoint.error().message);
+    if (endpoint->cmd == "exec" && config.exec.mode == ExecMode::off) {
+      return refuse("listen: '" + url +
+                    "' is for exec, and exec is off; --exec shell switches it on");
+    }
     if (endpoint->is_loopback() || config.insecure) continue;
     const std::string_view danger =
         config.exec.mode == ExecMode::shell ? "run any program" : "write files";

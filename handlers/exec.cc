@@ -153,6 +153,10 @@ constexpr LimitOf<ExecOptions> kLimits[] = {
      "from SIGTERM to SIGKILL; with the lingering it must stay below cancel_grace_ms"},
     {"exec_output_bytes", &ExecOptions::exec_output_bytes, 1'024, 1024ULL * 1024 * 1024,
      "output held for a reply without an id; whoever wants more sends an id"},
+    {"exec_line_bytes", &ExecOptions::exec_line_bytes, 1, 64 * 1'024,
+     "a line of a bare message; less than fits in one packet on any network, as half a line that "
+     "came "
+     "alone would be run"},
     {"exec_max_running", &ExecOptions::exec_max_running, 1, 10'000,
      "programs at once: more than this slow each other down, and each holds three pipes"},
 };
@@ -179,7 +183,7 @@ void add_exec(Router& router, Loop& loop, const ExecOptions& options) {
                      .summary = "variables (strings) that are added to a clean environment"}}};
   if (options.mode == ExecMode::shell) {
     spec.message = shell_text(programs);
-    spec.message_bytes = kShellTextBytes;
+    spec.message_bytes = options.exec_line_bytes;
   }
   router.add(
       "exec", std::move(spec),

@@ -25,6 +25,7 @@ struct ExecOptions {
   std::uint64_t exec_linger_ms = 500;
   std::uint64_t exec_kill_grace_ms = 2'000;
   std::uint64_t exec_output_bytes = 16 * 1024 * 1024;
+  std::uint64_t exec_line_bytes = 1'024;
   std::uint64_t exec_max_running = 32;
 };
 // The limits among them, with their ranges and reasons. Static storage.
@@ -32,8 +33,9 @@ struct ExecOptions {
 
 // `exec`: runs a program (`argv`) or a shell line (`shell`) with the body as its standard input.
 // With an `id` the output is sent as it comes, and a reader that is slow slows the program down;
-// without one it is gathered, up to `exec_output_bytes`. Programs that still run when the router is
-// destroyed are killed. `loop` must outlive the router.
+// without one it is gathered, up to `exec_output_bytes`. With ExecMode::shell it serves bare
+// messages as well (the wires raw, ready, prefix and header), as lines of a shell. Programs that
+// still run when the router is destroyed are killed. `loop` must outlive the router.
 CLEAVE_API void add_exec(Router& router, Loop& loop, const ExecOptions& options);
 
 }  // namespace v0

@@ -2,7 +2,6 @@
 #pragma once
 // Internal: the shell behind the wires that carry bare messages.
 
-#include <cstdint>
 #include <memory>
 
 #include "cleave/core/handler.h"
@@ -10,10 +9,6 @@
 
 namespace cleave {
 inline namespace v0 {
-
-// The longest line. Less than fits in one packet on any network (1,220 bytes of TCP on the smallest
-// IPv6 link), so that a line is not cut in two on its way: half a line would be run.
-inline constexpr std::uint64_t kShellTextBytes = 1'024;
 
 // `exec` for messages without a header: the message (UTF-8) is a line for /bin/sh, and the reply is
 // its standard error if that is not empty, else its standard output. What a member can say is said
