@@ -22,7 +22,7 @@ tl::unexpected<Error> refuse(std::string sentence) {
   return fail(Errc::invalid_argument, std::move(sentence));
 }
 
-// ---- Values: the same words in the file and on the command line -------------------------------
+// ---- Values: the same words in the file and on the command line ---------------------------------
 
 template <typename T, std::size_t size>
 using Words = std::array<std::pair<std::string_view, T>, size>;
@@ -65,7 +65,7 @@ Result<void> set(T& target, Result<T> value, const std::string& place) {
   return {};
 }
 
-// ---- The file ---------------------------------------------------------------------------------
+// ---- The file -----------------------------------------------------------------------------------
 
 // Where something stands in the file: "cleaved.toml:12: log_level".
 std::string place_of(const std::string& name, const toml::key& key) {
@@ -162,7 +162,7 @@ Result<std::string> read_file(const std::string& name) {
   return text;
 }
 
-// ---- The whole --------------------------------------------------------------------------------
+// ---- The whole ----------------------------------------------------------------------------------
 
 Result<void> apply(const CommandLine& options, Config& config) {
   const auto over = [](auto& target, const auto& text, auto parse, const char* option) {

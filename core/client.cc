@@ -54,8 +54,7 @@ struct Connectors {
 
 }  // namespace
 
-// ---- ClientCore
-// ------------------------------------------------------------------------------------
+// ---- ClientCore ---------------------------------------------------------------------------------
 
 ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
     : loop_(loop),
@@ -245,8 +244,7 @@ void ClientCore::finish() {
   link_.touch();
 }
 
-// ---- Replies
-// ---------------------------------------------------------------------------------------
+// ---- Replies ------------------------------------------------------------------------------------
 
 bool ClientCore::on_input(std::string_view& input) {
   Result<Decoder::Event> event = decoder_.next(input);
@@ -317,8 +315,7 @@ Error ClientCore::error_of(const Header& header) const {
   return {Errc::internal, std::string(code) + ": " + std::string(message)};
 }
 
-// ---- Ending
-// ----------------------------------------------------------------------------------------
+// ---- Ending -------------------------------------------------------------------------------------
 
 void ClientCore::on_input_end() {
   close({Errc::unavailable, decoder_.inside_frame()
@@ -361,8 +358,7 @@ CallHandle ClientCore::handle(std::uint64_t id) {
   return handle;
 }
 
-// ---- CallHandle, Client
-// ------------------------------------------------------------------------------
+// ---- CallHandle, Client -------------------------------------------------------------------------
 
 CallHandle::CallHandle() noexcept = default;
 CallHandle::CallHandle(const CallHandle&) noexcept = default;

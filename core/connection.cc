@@ -46,8 +46,7 @@ void Connection::set_state(State state) {
   state_since_ = server_->loop().now();
 }
 
-// ---- Input
-// ---------------------------------------------------------------------------------------
+// ---- Input --------------------------------------------------------------------------------------
 
 bool Connection::wants_input() {
   switch (state_) {
@@ -69,8 +68,7 @@ bool Connection::on_input(std::string_view& input) {
   return wire() == Wire::frame ? on_frame_input(input) : on_bare_input(input);
 }
 
-// ---- Bare messages
-// -------------------------------------------------------------------------------
+// ---- Bare messages ------------------------------------------------------------------------------
 
 bool Connection::on_bare_input(std::string_view& input) {
   const BareDecoder::Event event = bare_.next(input);
@@ -81,7 +79,7 @@ bool Connection::on_bare_input(std::string_view& input) {
     Ref<Exchange>(ordered_)->let_through();
     pump();
   } else {
-    Ref<Exchange>(ordered_)->drop_reply();
+    Ref<Exchange>(ordered_)->drop_reply(CancelReason::cancelled);
   }
   return !closed_ && state_ == State::open;
 }
@@ -89,28 +87,30 @@ bool Connection::on_bare_input(std::string_view& input) {
 // A request that is all body, for the command that the listener names.
 void Connection::on_message(std::string_view message) {
   const Router::Command& command = *service_.command;
-  Result<Ref<const Header>> header = server_->parser().parse("{}");
-  const Ref<Exchange> exchange = add(*header, command.name);
+  const Ref<Exchange> exchange = add(server_->empty_header(), command.name);
   last_frame_ = true;
   if (server_->draining() && !command.spec.while_draining) {
     exchange->refuse({Errc::unavailable, "the server is stopping"}, false);
-  } else if (command.spec.takes_body && message.size() > command.message_bytes()) {
-    exchange->refuse({Errc::too_large, "the message has " + std::to_string(message.size()) +
-                                           " bytes, '" + command.name + "' takes up to " +
-                                           std::to_string(command.message_bytes())},
-                     false);
+  } else if (command.spec.takes_body && message.size() > service_.message_bytes) {
+    const Error error{Errc::too_large, "the message has " + std::to_string(message.size()) +
+                                           " bytes or more, '" + command.name + "' takes up to " +
+                                           std::to_string(service_.message_bytes)};
+    exchange->refuse(error, false);
+    // The rest of it may still be on its way, and would be taken for the next message.
+    on_end();
+    if (!closed_) linger(Observer::CloseReason::protocol_error);
+    return;
   } else {
     exchange->begin({.command = command,
-                     .route = *command.message_route(),
-                     .body_limit = command.message_bytes(),
+                     .route = *service_.route,
+                     .body_limit = service_.message_bytes,
                      .body_size = message.size()});
     exchange->on_body(link_.chunk(message, 0));
   }
   on_end();
 }
 
-// ---- Frames
-// --------------------------------------------------------------------------------------
+// ---- Frames -------------------------------------------------------------------------------------
 
 // One event; the end of a frame together with what came before it, so that a body that came in one
 // piece can be used where it lies.
@@ -290,7 +290,7 @@ void Connection::on_input_end() {
     return;
   }
   if (state_ == State::poisoned) return;
-  if (bare_.awaiting_ready()) Ref<Exchange>(ordered_)->drop_reply();
+  if (bare_.awaiting_ready()) Ref<Exchange>(ordered_)->drop_reply(CancelReason::peer_gone);
   truncated_ = decoder_.inside_frame();
   drop_incomplete();
   keep_alive();
@@ -298,6 +298,10 @@ void Connection::on_input_end() {
 
 void Connection::on_hangup() {
   input_over_ = true;
+  // On the wire ready a client that says nothing more can never ask for its data.
+  if (wire() == Wire::ready && ordered_ && link_.input_exhausted()) {
+    return Ref<Exchange>(ordered_)->lose();
+  }
   keep_alive();
 }
 
@@ -313,8 +317,7 @@ void Connection::drop_incomplete() {
   }
 }
 
-// ---- Replies
-// ---------------------------------------------------------------------------------------
+// ---- Replies ------------------------------------------------------------------------------------
 
 void Connection::reply_ready(Exchange& exchange) {
   if (closed_ || exchange.state() == Exchange::State::done) return;
@@ -347,7 +350,10 @@ void Connection::exchange_done(Exchange& exchange) {
     exchange.counted = false;
     --in_flight_;
   }
-  if (ordered_ == guard) ordered_ = {};
+  if (ordered_ == guard) {
+    ordered_ = {};
+    bare_.expect_message();
+  }
   if (open_frame_ == guard) open_frame_ = {};
   if (exchange.ready) std::erase(ready_, guard);
   exchange.ready = false;
@@ -383,13 +389,7 @@ void Connection::pump() {
         next->complete();
         break;
       case Outgoing::Step::waiting:
-        if (next->held_back()) {
-          if (link_.input_ended()) {
-            next->drop_reply();  // nobody will ask for it any more
-            break;
-          }
-          bare_.await_ready();
-        }
+        if (next->held_back()) bare_.await_ready();
         if (next->frame_open()) open_frame_ = next;
         if (next->ready) {
           std::erase(ready_, next);
@@ -411,6 +411,8 @@ void Connection::pump() {
         if (!closed_) linger(Observer::CloseReason::broken_reply);
         return;
       case Outgoing::Step::broken:
+        next->complete();
+        if (closed_) return;
         return close(Observer::CloseReason::broken_reply, "a reply could not be completed", true);
     }
   }
@@ -434,8 +436,7 @@ void Connection::keep_alive() {
   }
 }
 
-// ---- Ending
-// ----------------------------------------------------------------------------------------
+// ---- Ending -------------------------------------------------------------------------------------
 
 void Connection::finish_if_done() {
   const bool nothing_runs = std::all_of(live_.begin(), live_.end(), [](const auto& exchange) {
@@ -526,7 +527,7 @@ void Connection::tick(Time now) {
                  "the peer took no output for write_stall_timeout_ms", true);
   }
   if (state_ == State::lingering) {
-    const bool drained = linger_reason_ == Observer::CloseReason::drained;
+    const bool drained = linger_reason_ == Observer::CloseReason::drained || server_->draining();
     const auto limit =
         drained ? static_cast<std::uint64_t>(kDrainLinger.count()) : limits.linger_timeout_ms;
     if (!over(state_since_, limit)) return;
@@ -570,9 +571,15 @@ void Connection::tick(Time now) {
     return close(Observer::CloseReason::timed_out,
                  "nothing came of a request's body for idle_timeout_ms", true);
   }
-  if (bare_.awaiting_ready() && late(link_.last_write(), limits.idle_timeout_ms)) {
-    return close(Observer::CloseReason::timed_out,
-                 "the client did not ask for its data for idle_timeout_ms", true);
+  if (bare_.awaiting_ready()) {
+    if (late(link_.last_write(), limits.ready_timeout_ms)) {
+      return close(Observer::CloseReason::timed_out,
+                   "the client did not ask for its data for ready_timeout_ms", true);
+    }
+    if (server_->draining() &&
+        over(link_.last_write(), static_cast<std::uint64_t>(kDrainLinger.count()))) {
+      Ref<Exchange>(ordered_)->drop_reply(CancelReason::draining);
+    }
   }
   if (live_.empty() && !in_header_ && over(link_.last_read(), limits.idle_timeout_ms) &&
       over(link_.last_write(), limits.idle_timeout_ms)) {
@@ -593,8 +600,7 @@ bool Connection::may_collect(std::uint64_t own, std::uint64_t more) const noexce
          collected_bytes_ + more <= server_->limits().collected_body_bytes;
 }
 
-// ---- The list of live requests
-// -----------------------------------------------------------------------
+// ---- The list of live requests ------------------------------------------------------------------
 
 Exchange* Connection::find(std::uint64_t id) const noexcept {
   for (const Ref<Exchange>& exchange : live_) {

@@ -36,8 +36,8 @@ struct SocketOptions {
   std::optional<std::uint32_t> send_buffer = {};
   // Who may connect, as chmod(1) takes it. (unix)
   std::uint32_t mode = 0600;
-  // The most that is one message on a bare wire, 1 to 262,144; a longer read becomes several. (bare
-  // wires of tcp and unix)
+  // The most that is one message on a bare wire of tcp or unix, 64 to 262,144: on raw a longer read
+  // becomes several messages, on the others it is refused.
   std::uint32_t packet_bytes = 65'536;
 
   bool operator==(const SocketOptions&) const = default;

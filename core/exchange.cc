@@ -27,8 +27,7 @@ Exchange::Exchange(Connection& connection, Ref<const Header> header, std::string
 
 Exchange::~Exchange() = default;
 
-// ---- The handler's side
-// --------------------------------------------------------------------------
+// ---- The handler's side -------------------------------------------------------------------------
 
 void Exchange::begin(const Start& start) {
   command_ = &start.command;
@@ -146,8 +145,7 @@ void Exchange::call_handler(UniqueFunction<void()> call) {
   if (std::exchange(abandoned_, false)) abandon();
 }
 
-// ---- The reply
-// -----------------------------------------------------------------------------------
+// ---- The reply ----------------------------------------------------------------------------------
 
 void Exchange::reply(Reply reply) {
   if (state_ != State::running) return;
@@ -206,13 +204,23 @@ void Exchange::let_through() {
   connection_->reply_ready(*this);
 }
 
-void Exchange::drop_reply() {
+void Exchange::drop_reply(CancelReason reason) {
   if (state_ != State::replying) return;
-  const std::shared_ptr<Outgoing> outgoing = outgoing_;
-  call_handler([&outgoing] { (void)outgoing->cancel(CancelReason::cancelled); });
-  if (state_ == State::done) return;
   const Ref<Exchange> guard(this);
-  end(Error{Errc::cancelled, "the client did not ask for the data that it was told of"});
+  if (!cancelled_) {
+    cancelled_ = reason;
+    connection_->server().observer().on_cancel(connection_->peer(), request_.cmd_, reason);
+    if (const std::shared_ptr<Handler> handler = handler_) {
+      call_handler([&handler, reason] { handler->on_cancel(reason); });
+    }
+    if (const std::shared_ptr<Outgoing> outgoing = outgoing_) {
+      call_handler([&outgoing, reason] { (void)outgoing->cancel(reason); });
+    }
+  }
+  if (state_ == State::done) return;
+  end(reason == CancelReason::cancelled
+          ? Error{Errc::cancelled, "the client did not ask for the data that it was told of"}
+          : to_error(reason));
 }
 
 // Ends the request with an error, in whatever state its reply is.
@@ -260,12 +268,13 @@ void Exchange::served(const std::optional<Error>& error) {
   });
 }
 
-// ---- Ending early
-// --------------------------------------------------------------------------------
+// ---- Ending early -------------------------------------------------------------------------------
 
 void Exchange::cancel(CancelReason reason) {
   if (state_ == State::done || cancelled_ || refused_) return;
   const Ref<Exchange> guard(this);
+  // Nobody waits for what is held back but a client that may never ask for it.
+  if (held_back() && reason != CancelReason::peer_gone) return drop_reply(reason);
   cancelled_ = reason;
   ServerCore& server = connection_->server();
   server.observer().on_cancel(connection_->peer(), request_.cmd_, reason);

@@ -66,7 +66,7 @@ class Exchange final : public RefCounted<Exchange> {
   // On the wire `ready`, after the reply's length: the client asks for the body, or does not.
   [[nodiscard]] bool held_back() const noexcept { return outgoing_ && outgoing_->held_back(); }
   void let_through();
-  void drop_reply();
+  void drop_reply(CancelReason reason);
   // Everything of the reply is queued.
   void complete();
 

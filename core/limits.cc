@@ -40,6 +40,8 @@ constexpr LimitInfo kTable[] = {
      "a connection on which nothing runs and nothing moves is given back"},
     {"write_stall_timeout_ms", &Limits::write_stall_timeout_ms, 100, kDay,
      "a reader that takes not one byte of its reply for so long has gone"},
+    {"ready_timeout_ms", &Limits::ready_timeout_ms, 100, kHour,
+     "a client of the wire ready answers a length at once; until then its result is held for it"},
     {"discard_timeout_ms", &Limits::discard_timeout_ms, 100, kHour,
      "the body of a refused request is dropped for so long, then its connection is not worth it"},
     {"linger_timeout_ms", &Limits::linger_timeout_ms, 0, kHour,

@@ -28,6 +28,7 @@ struct Limits {
   std::uint64_t header_timeout_ms = 10'000;
   std::uint64_t idle_timeout_ms = 300'000;
   std::uint64_t write_stall_timeout_ms = 60'000;
+  std::uint64_t ready_timeout_ms = 10'000;
   std::uint64_t discard_timeout_ms = 10'000;
   std::uint64_t linger_timeout_ms = 10'000;
   std::uint64_t cancel_grace_ms = 5'000;

@@ -93,7 +93,7 @@ Buffer Link::keep(std::string_view bytes) {
   return Buffer(reading_, bytes);
 }
 
-// ---- Reading -----------------------------------------------------------------------------------
+// ---- Reading ------------------------------------------------------------------------------------
 
 void Link::on_ready(bool readable, bool writable) {
   Cork cork(*this);
@@ -217,7 +217,7 @@ void Link::touch() {
   if (!closed() && batch_ == nullptr) deferred_.arm();
 }
 
-// ---- Writing -----------------------------------------------------------------------------------
+// ---- Writing ------------------------------------------------------------------------------------
 
 std::uint64_t Link::queued() const noexcept {
   return (pending_ ? pending_->bytes : 0) + (batch_ != nullptr ? batch_->size() : 0);
@@ -239,7 +239,8 @@ Result<void> Link::append_head(const OutgoingHead& head) {
 
 Result<void> Link::append_bare_head(Wire wire, std::uint64_t size, std::string_view members) {
   std::string bytes;
-  Result<void> appended = cleave::append_bare_head(bytes, wire, size, members);
+  Result<void> appended =
+      cleave::append_bare_head(bytes, wire, size, members, options_.header_bytes);
   if (appended) append(bytes);
   return appended;
 }

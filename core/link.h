@@ -119,6 +119,10 @@ class Link final : private Stream::Events {
   // Whether the peer's bytes are being waited for, and since when.
   [[nodiscard]] bool reading() const noexcept { return reading_now_; }
   [[nodiscard]] Time reading_since() const noexcept { return reading_since_; }
+  // The peer's end of input has come, and nothing in front of it is unread.
+  [[nodiscard]] bool input_exhausted() const {
+    return input_ended_ || (held_.empty() && stream_ && stream_->at_end());
+  }
   // Bytes that were read and not looked at yet.
   [[nodiscard]] bool holds_input() const noexcept { return !held_.empty(); }
   void set_options(const LinkOptions& options) noexcept;

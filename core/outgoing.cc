@@ -50,7 +50,7 @@ Outgoing::Step Outgoing::advance_body(Link& link) {
     if (frame_open() || (begun_ && !id_)) return Step::broken;
     return append(link, 0, true, {});
   }
-  if (gate_ == Gate::shut) return Step::waiting;
+  if (held_back_) return Step::waiting;
   if (std::holds_alternative<std::monostate>(message_.body)) {
     return begun_ ? Step::finished : append(link, 0, true, {});
   }
@@ -104,7 +104,7 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
   if (Result<void> appended = link.append_head(head); !appended) {
     if (ended_early_ || (begun_ && !id_)) return Step::broken;
     end_with(
-        {Errc::internal, (reply ? "the reply's " : "the request's ") + appended.error().message});
+        {Errc::internal, (reply ? "of the reply " : "of the request ") + appended.error().message});
     message_.members.clear();
     return append(link, 0, true, {});
   }
@@ -125,15 +125,23 @@ Outgoing::Step Outgoing::append_bare(Link& link, std::uint64_t size, const Membe
   }
   if (Result<void> appended = link.append_bare_head(options_.wire, size, text); !appended) {
     if (ended_early_) return Step::broken;
-    end_with({appended.error().code, "the reply's " + appended.error().message});
+    end_with(std::move(appended.error()));
     message_.members.clear();
     return append_bare(link, 0, {});
   }
   begun_ = true;
+  if (options_.wire == Wire::ready) {
+    announced_ = size;
+    held_back_ = true;
+    return Step::waiting;
+  }
   body_bytes_ += size;
-  if (options_.wire != Wire::ready) return Step::finished;
-  gate_ = Gate::shut;
-  return Step::waiting;
+  return Step::finished;
+}
+
+void Outgoing::let_through() noexcept {
+  held_back_ = false;
+  body_bytes_ += announced_;
 }
 
 Outgoing::Step Outgoing::advance_buffer(Link& link) {
@@ -158,7 +166,6 @@ Outgoing::Step Outgoing::advance_file(Link& link) {
   struct stat status;
   if (::fstat(rest.file->get(), &status) != 0 ||
       static_cast<std::uint64_t>(status.st_size) < slice.offset + slice.length) {
-    open_bytes_ = begun_ && !id_ ? slice.length : 0;
     end_with({Errc::io_error, "the file became shorter while it was sent"});
     return advance_body(link);
   }

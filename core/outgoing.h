@@ -58,8 +58,8 @@ class Outgoing {
   // The first head was appended.
   [[nodiscard]] bool begun() const noexcept { return begun_; }
   // Step::waiting for the client's word, on the wire `ready`; after it the body follows.
-  [[nodiscard]] bool held_back() const noexcept { return gate_ == Gate::shut; }
-  void let_through() noexcept { gate_ = Gate::open; }
+  [[nodiscard]] bool held_back() const noexcept { return held_back_; }
+  void let_through() noexcept;
 
   // A single frame was begun, and its body is not complete.
   [[nodiscard]] bool frame_open() const noexcept { return open_bytes_ > 0; }
@@ -73,9 +73,6 @@ class Outgoing {
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return message_.error; }
 
  private:
-  // Between the head and the body of a single frame.
-  enum class Gate : std::uint8_t { open, shut };
-
   Step advance_body(Link& link);
   Step advance_buffer(Link& link);
   Step advance_file(Link& link);
@@ -92,9 +89,10 @@ class Outgoing {
   std::string cmd_;
   Reply message_;
   OutgoingOptions options_;
-  Gate gate_ = Gate::open;
+  bool held_back_ = false;
   bool begun_ = false;  // the first head was appended
   bool ended_early_ = false;
+  std::uint64_t announced_ = 0;   // bytes of a body whose head has left and that is held back
   std::uint64_t open_bytes_ = 0;  // of the open single frame, still to come
   std::uint64_t body_bytes_ = 0;
   std::optional<Source::Pulled> ahead_;  // pulled, not yet sent

@@ -41,8 +41,7 @@ Error to_error(CancelReason reason) {
   return {to_errc(reason), std::move(message)};
 }
 
-// ---- Source, Relay
-// -------------------------------------------------------------------------------
+// ---- Source, Relay ------------------------------------------------------------------------------
 
 void Source::wake() {
   if (waker_) waker_();
@@ -78,8 +77,7 @@ bool Relay::cancel(CancelReason reason) {
   return false;
 }
 
-// ---- ReplyToken
-// ----------------------------------------------------------------------------------
+// ---- ReplyToken ---------------------------------------------------------------------------------
 
 ReplyToken::ReplyToken(Ref<Exchange> exchange) noexcept : exchange_(std::move(exchange)) {}
 ReplyToken::ReplyToken(ReplyToken&&) noexcept = default;

@@ -40,12 +40,14 @@ ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
       observer_(options_.observer != nullptr ? options_.observer : &nobody()),
       admission_(options_.admission != nullptr ? options_.admission : &everybody()),
       parser_(options_.limits.header()),
+      empty_header_(parser_.parse("{}").value()),
       sweep_timer_(loop, [this] { sweep(); }),
       drain_timer_(loop, [this] { drain_deadline(); }) {}
 
 ServerCore::~ServerCore() = default;
 
 Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
+  const Ref<ServerCore> guard(this);  // the admission may end the server
   const Result<Service> service = Service::of(endpoint, router_);
   if (!service) return fail(service.error());
   Result<BoundSocket> socket = BoundSocket::open(endpoint, *admission_);
@@ -53,6 +55,7 @@ Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
   Result<std::unique_ptr<Listener>> listener =
       Listener::create(loop_, std::move(*socket), *service, *this);
   if (!listener) return fail(std::move(listener.error()));
+  if (draining_ || shut_) return fail(Errc::unavailable, "the server is stopping");
   std::string bound = (*listener)->endpoint().url();
   listeners_.push_back(std::move(*listener));
   observer_->on_listening(bound);
@@ -60,8 +63,9 @@ Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
 }
 
 void ServerCore::close_listeners() {
+  Observer& observer = *observer_;  // which may end the server
   for (const std::unique_ptr<Listener>& listener : std::exchange(listeners_, {})) {
-    observer_->on_unlistening(listener->endpoint().url());
+    observer.on_unlistening(listener->endpoint().url());
   }
 }
 
@@ -74,16 +78,20 @@ void ServerCore::on_accept_error(const Error& error) {
 }
 
 void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
-  if (wire == Wire::frame) {
+  if (says_errors(wire)) {
     std::string frame;
-    (void)append_head(frame, {.status = "error", .members = error_members(error)});
+    const std::string members = error_members(error);
+    // On the wire header a reply has the form of a frame, and a size.
+    (void)append_head(
+        frame, {.write_data_size = wire == Wire::header, .status = "error", .members = members});
     const std::string_view piece = frame;
     (void)stream.write({&piece, 1});
   }
   observer_->on_shed(error);
 }
 
-void ServerCore::serve(std::unique_ptr<Stream> stream, const Service& service) {
+void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
+  const Ref<ServerCore> guard(this);  // the admission may end the server
   if (connections_.size() >= options_.limits.max_connections) {
     return shed(
         *stream, service.wire,
@@ -94,6 +102,7 @@ void ServerCore::serve(std::unique_ptr<Stream> stream, const Service& service) {
   if (const Result<void> admitted = admission_->on_accept(stream->peer()); !admitted) {
     return shed(*stream, service.wire, admitted.error());
   }
+  if (shut_) return;
   auto connection = make_ref<Connection>(*this, std::move(stream), service);
   connection->index = connections_.size();
   connections_.push_back(connection);
@@ -140,9 +149,11 @@ void ServerCore::sweep() {
 
 void ServerCore::drain(UniqueFunction<void(bool clean)> done) {
   if (draining_) return;
+  const Ref<ServerCore> guard(this);  // the observer may end the server
   draining_ = true;
   drained_ = std::move(done);
   close_listeners();
+  if (shut_) return;
   drain_timer_.start(Millis(options_.limits.drain_timeout_ms));
   for (const Ref<Connection>& connection : connections_) connection->drain();
   loop_.post([core = Ref<ServerCore>(this)] { core->drained_if_empty(); });
@@ -175,6 +186,7 @@ void ServerCore::drained_if_empty() {
 }
 
 void ServerCore::shut() {
+  shut_ = true;
   drained_ = nullptr;
   drain_timer_.stop();
   sweep_timer_.stop();
@@ -195,8 +207,7 @@ void ServerCore::set_limits(const Limits& limits) {
   for (const Ref<Connection>& connection : connections_) connection->limits_changed();
 }
 
-// ---- Server
-// ----------------------------------------------------------------------------------------
+// ---- Server -------------------------------------------------------------------------------------
 
 Server::Server(Loop& loop, const Router& router, ServerOptions options)
     : core_(make_ref<ServerCore>(loop, router, std::move(options))) {}

@@ -27,7 +27,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   ~ServerCore();
 
   [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
-  void serve(std::unique_ptr<Stream> stream, const Service& service);
+  void serve(std::unique_ptr<Stream> stream, Service service);
   void drain(UniqueFunction<void(bool clean)> done);
   // Closes everything; nothing is observed after it.
   void shut();
@@ -39,6 +39,8 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] Observer& observer() const noexcept { return *observer_; }
   [[nodiscard]] HeaderParser& parser() noexcept { return parser_; }
   [[nodiscard]] bool draining() const noexcept { return draining_; }
+  // The header of requests that have none.
+  [[nodiscard]] const Ref<const Header>& empty_header() const noexcept { return empty_header_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
   void remove(Connection& connection);
@@ -70,6 +72,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   Observer* observer_;
   Admission* admission_;
   HeaderParser parser_;
+  Ref<const Header> empty_header_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Ref<Connection>> connections_;
   std::vector<Ref<Exchange>> orphans_;
@@ -77,6 +80,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   Timer drain_timer_;
   UniqueFunction<void(bool clean)> drained_;
   bool draining_ = false;
+  bool shut_ = false;
   bool drain_clean_ = true;
   bool drain_cancelled_ = false;
 };

@@ -17,6 +17,9 @@ struct Service {
   // Which command the messages of a bare wire are for; null on the wire frame. Outlives whoever
   // holds this, as the router outlives the server.
   const Router::Command* command = nullptr;
+  const Route* route = nullptr;     // what serves them
+  std::uint64_t message_bytes = 0;  // the longest of them
+  // What one read is cut at on the wire raw, and the most that it may bring on the others.
   std::uint32_t packet_bytes = 65'536;
 
   // What `endpoint` offers of `router`'s commands. `invalid_argument` where a bare wire names no

@@ -89,6 +89,11 @@ Stream::Moved SocketStream::read(std::span<char> into) {
   return result;
 }
 
+bool SocketStream::at_end() {
+  char next = 0;
+  return ::recv(socket_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 Stream::Moved SocketStream::write(std::span<const std::string_view> pieces) {
   std::array<iovec, 64> vectors;
   const std::size_t count = std::min(pieces.size(), vectors.size());
@@ -121,8 +126,7 @@ Peer SocketStream::peer() const {
   return {address.text()};
 }
 
-// ---- SocketConnector
-// ----------------------------------------------------------------------------------
+// ---- SocketConnector ----------------------------------------------------------------------------
 
 SocketConnector::SocketConnector(Loop& loop, Done done)
     : loop_(loop), done_(std::move(done)), timer_(loop, [this] {

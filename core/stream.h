@@ -55,6 +55,8 @@ class Stream {
   virtual void watch(Interest interest) = 0;
 
   [[nodiscard]] virtual Moved read(std::span<char> into) = 0;
+  // Whether a read would give the end of input now.
+  [[nodiscard]] virtual bool at_end() = 0;
   // Gathers the pieces in order, as far as the system takes them in one call.
   [[nodiscard]] virtual Moved write(std::span<const std::string_view> pieces) = 0;
   // Sends `length` bytes (at least 1) of a file from `offset`.

@@ -154,9 +154,7 @@ constexpr LimitOf<ExecOptions> kLimits[] = {
     {"exec_output_bytes", &ExecOptions::exec_output_bytes, 1'024, 1024ULL * 1024 * 1024,
      "output held for a reply without an id; whoever wants more sends an id"},
     {"exec_line_bytes", &ExecOptions::exec_line_bytes, 1, 64 * 1'024,
-     "a line of a bare message; less than fits in one packet on any network, as half a line that "
-     "came "
-     "alone would be run"},
+     "a bare message; less than fits in one packet on any network, as half a line would be run"},
     {"exec_max_running", &ExecOptions::exec_max_running, 1, 10'000,
      "programs at once: more than this slow each other down, and each holds three pipes"},
 };

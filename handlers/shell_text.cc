@@ -37,8 +37,8 @@ class ShellText final : public GatheredRun {
                                 std::to_string(programs().options.exec_output_bytes) +
                                 " bytes (exec_output_bytes)"});
     }
-    if (run().error()) return {run().members(), {}, run().error()};
-    return {run().members(), Buffer::own(std::move(outputs[outputs[1].empty() ? 0 : 1])), {}};
+    std::string& output = outputs[outputs[1].empty() ? 0 : 1];
+    return {run().members(), Buffer::own(std::move(output)), run().error()};
   }
 
   std::string line_;

@@ -17,15 +17,13 @@ BareDecoder::Event BareDecoder::next(std::string_view& input) noexcept {
   const std::string_view answer = input.substr(0, std::min(input.size(), rest.size()));
   if (!rest.starts_with(answer)) {
     input = {};
-    matched_ = 0;
-    awaiting_ = false;
+    expect_message();
     return NotReady{};
   }
   input.remove_prefix(answer.size());
   matched_ += answer.size();
   if (matched_ < kReadyAnswer.size()) return NeedMore{};
-  matched_ = 0;
-  awaiting_ = false;
+  expect_message();
   return Ready{};
 }
 

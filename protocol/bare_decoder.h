@@ -42,6 +42,11 @@ class CLEAVE_API BareDecoder {
 
   // A reply's length was sent on the wire `ready`: what comes next is the answer to it.
   void await_ready() noexcept { awaiting_ = true; }
+  // Nothing is waited for any more: what comes next is a request.
+  void expect_message() noexcept {
+    awaiting_ = false;
+    matched_ = 0;
+  }
   [[nodiscard]] bool awaiting_ready() const noexcept { return awaiting_; }
 
  private:

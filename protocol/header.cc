@@ -101,7 +101,7 @@ void Header::last_ref_dropped() noexcept {
   if (--pool.alive == 0 && pool.closed) delete &pool;
 }
 
-// ---- Reading a value ---------------------------------------------------------------------
+// ---- Reading a value ----------------------------------------------------------------------------
 
 Value::Kind Value::kind() const noexcept {
   return header_->nodes_[index_].kind;
@@ -168,7 +168,7 @@ std::optional<Value> Value::find(std::string_view name) const noexcept {
   return std::nullopt;
 }
 
-// ---- Reading a member --------------------------------------------------------------------
+// ---- Reading a member ---------------------------------------------------------------------------
 
 Result<std::string_view> Header::string(std::string_view name) const {
   const std::optional<Value> value = find(name);
@@ -227,7 +227,7 @@ Result<std::vector<std::string>> Header::strings(std::string_view name) const {
   return texts;
 }
 
-// ---- Parsing ----------------------------------------------------------------------------
+// ---- Parsing ------------------------------------------------------------------------------------
 
 // Receives what the reader finds and lays it out flat. Returning false stops the reader, and with
 // it its recursion. The names of its functions are the reader's.

@@ -26,7 +26,7 @@ std::optional<Wire> wire_from(std::string_view name) noexcept {
 }
 
 Result<void> append_bare_head(std::string& out, Wire wire, std::uint64_t size,
-                              std::string_view members) {
+                              std::string_view members, std::uint32_t header_bytes) {
   switch (wire) {
     case Wire::raw:
       return {};
@@ -44,7 +44,8 @@ Result<void> append_bare_head(std::string& out, Wire wire, std::uint64_t size,
       }
       return {};
     case Wire::header:
-      return append_head(out, {.data_size = size, .write_data_size = true, .members = members});
+      return append_head(out, {.data_size = size, .write_data_size = true, .members = members},
+                         header_bytes);
     case Wire::frame:
       break;
   }

@@ -42,10 +42,12 @@ inline constexpr std::uint64_t kPrefixMax = 2'147'483'647;
 
 // Appends what stands in front of the `size` bytes of a reply's body on a bare wire. `members` are
 // further members of the header on the wire `header` (as Members::text() gives them), and dropped
-// on the others. `too_large` where the wire cannot say the size; `out` is then as it was.
+// on the others. `too_large` where the wire cannot say the size, or the header would be longer than
+// `header_bytes`; `out` is then as it was.
 [[nodiscard]] CLEAVE_API Result<void> append_bare_head(std::string& out, Wire wire,
                                                        std::uint64_t size,
-                                                       std::string_view members = {});
+                                                       std::string_view members = {},
+                                                       std::uint32_t header_bytes = 65'536);
 
 }  // namespace v0
 }  // namespace cleave

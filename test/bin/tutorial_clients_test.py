@@ -150,11 +150,14 @@ class ExecTests:
             self.assertIn(b"nosuchcommand", client.run("nosuchcommand"))
 
     def test_a_client_that_vanishes_at_any_step_leaves_nothing_behind(self):
+        started = self.daemon.folder / "started"
         for steps in range(4):
             peer = tutorial.connect(self.address)
-            if steps > 0:
-                peer.send(b"echo $$; exec sleep 0.2" if steps < 3 else b"head -c 1000000 /dev/zero")
+            if steps == 1:
+                peer.send(f"echo > {started}; exec sleep 1000".encode())
+                self.assertTrue(eventually(started.exists))
             if steps > 1:
+                peer.send(b"head -c 1000000 /dev/zero")
                 peer.recv(1)
             if steps > 2:
                 peer.send(b"recv_ready")
@@ -174,7 +177,18 @@ class ExecTests:
                 self.assertEqual(client.run(f"echo {n}"), b"%d\n" % n)
 
 
-class ReadyExec(ExecTests, Served):
+class SilentErrors:
+    """Of the wires that cannot say an error."""
+
+    def test_bad_commands_end_the_connection_and_are_logged(self):
+        for line, code in ((b"x" * 1025, "too_large"), (b"echo \xff", "invalid_argument")):
+            with self.connect() as client:
+                client.socket.send(line)
+                self.assertEqual(client.socket.recv(1024), b"")
+            self.daemon.wait_for_log(f"code={code}")
+
+
+class ReadyExec(ExecTests, SilentErrors, Served):
     """Program 6."""
 
     listen, client = "?wire=ready&cmd=exec", tutorial.ReadyExec
@@ -214,25 +228,11 @@ class ReadyExec(ExecTests, Served):
             client.socket.send(b"recv_ready")
             self.assertEqual(client._exactly(7), b"second\n")
 
-    def test_bad_commands_end_the_connection_and_are_logged(self):
-        for line, code in ((b"x" * 1025, "too_large"), (b"echo \xff", "invalid_argument")):
-            with self.connect() as client:
-                client.socket.send(line)
-                self.assertEqual(client.socket.recv(1024), b"")
-            self.daemon.wait_for_log(f"code={code}")
 
-
-class PrefixExec(ExecTests, Served):
+class PrefixExec(ExecTests, SilentErrors, Served):
     """Program 7."""
 
     listen, client = "?wire=prefix&cmd=exec", tutorial.PrefixExec
-
-    def test_bad_commands_end_the_connection_and_are_logged(self):
-        for line, code in ((b"x" * 1025, "too_large"), (b"echo \xff", "invalid_argument")):
-            with self.connect() as client:
-                client.socket.send(line)
-                self.assertEqual(client.socket.recv(1024), b"")
-            self.daemon.wait_for_log(f"code={code}")
 
 
 class HeaderExec(ExecTests, Served):
@@ -242,13 +242,22 @@ class HeaderExec(ExecTests, Served):
 
     def test_bad_commands_are_answered_and_the_connection_goes_on(self):
         with self.connect() as client:
-            for line, code in ((b"x" * 1025, "too_large"), (b"echo \xff", "invalid_argument")):
-                header, data = client.ask(line)
-                self.assertEqual((header["status"], header["code"]), ("error", code))
-                self.assertTrue(header["message"])
-                self.assertEqual(data, b"")
+            header, data = client.ask(b"echo \xff")
+            self.assertEqual((header["status"], header["code"]), ("error", "invalid_argument"))
+            self.assertTrue(header["message"])
+            self.assertEqual(data, b"")
             header, data = client.ask("exit 3")
             self.assertEqual((header["exit_code"], data), (3, b""))
+
+    def test_a_command_that_is_too_long_is_refused_whole_and_its_rest_is_never_run(self):
+        for size in (1025, 1500, 70_000):
+            with self.connect() as client:
+                client.socket.sendall(b"echo " + b"x" * (size - 5) + b"\ntouch " + str(self.daemon.folder / "run").encode())
+                header, _ = client.ask(b"echo behind it")
+                self.assertEqual((header["status"], header["code"]), ("error", "too_large"))
+                client.socket.shutdown(socket.SHUT_WR)
+                self.assertEqual(client.socket.recv(1024), b"")
+        self.assertFalse((self.daemon.folder / "run").exists())
 
 
 class Put(Served):

@@ -55,7 +55,7 @@ class Echo final : public Handler {
 };
 
 // An endless body of unknown or known size, a piece a pull.
-class Letters final : public Source {
+class Letters : public Source {
  public:
   explicit Letters(std::uint64_t bytes, bool sized) : left_(bytes), sized_(sized), size_(bytes) {}
   Pulled pull(std::size_t room) override {
@@ -123,6 +123,16 @@ struct World {
                  return Reply{{}, FileRange{file, 0, std::stoull(std::string(body))}, {}};
                }));
     router.add(
+        "stubborn", {.summary = "a source that wants to end by itself, and cannot"},
+        collected([](const Request&, std::string_view body) -> Result<Reply> {
+          class Stubborn final : public Letters {
+           public:
+            using Letters::Letters;
+            bool cancel(CancelReason /*reason*/) override { return true; }
+          };
+          return Reply{{}, std::make_shared<Stubborn>(std::stoull(std::string(body)), true), {}};
+        }));
+    router.add(
         "letters", {.summary = "so many letters, of a size that is not known"},
         collected([](const Request&, std::string_view body) -> Result<Reply> {
           return Reply{{}, std::make_shared<Letters>(std::stoull(std::string(body)), false), {}};
@@ -149,8 +159,7 @@ constexpr Wire kBare[] = {Wire::raw, Wire::ready, Wire::prefix, Wire::header};
 
 }  // namespace
 
-// ---- Requests and replies
-// ------------------------------------------------------------------------
+// ---- Requests and replies -----------------------------------------------------------------------
 
 TEST_CASE("on the wire raw each read is answered with a body") {
   World world;
@@ -206,6 +215,8 @@ TEST_CASE("bodies of every kind go out behind every head") {
     CHECK(world.ask(raw, "5000") == body);
     TestPeer prefix = world.connect(Wire::prefix, cmd);
     CHECK(world.ask(prefix, "5000") == "\x88\x13\0\0"s + body);
+    TestPeer header = world.connect(Wire::header, cmd);
+    CHECK(world.ask(header, "5000").ends_with("}" + body));
     TestPeer ready = world.connect(Wire::ready, cmd);
     CHECK(world.ask(ready, "5000") == "5000");
     CHECK(world.ask(ready, "recv_ready") == body);
@@ -215,12 +226,12 @@ TEST_CASE("bodies of every kind go out behind every head") {
 
 TEST_CASE("a streaming handler for messages is fed as for any request") {
   World world;
-  for (const Wire wire : {Wire::raw, Wire::prefix}) {
+  const std::string big(60'000, 'b');
+  for (const Wire wire : kBare) {
     TestPeer peer = world.connect(wire, "echo");
-    const std::string big(200'000, 'b');
-    world.test.settle();
-    std::string got = world.ask(peer, big.substr(0, 60'000));
-    CHECK(got.substr(wire == Wire::raw ? 0 : 4) == big.substr(0, 60'000));
+    std::string got = world.ask(peer, big);
+    if (wire == Wire::ready) got = world.ask(peer, "recv_ready");
+    CHECK(got.ends_with(big));
   }
 }
 
@@ -243,8 +254,7 @@ TEST_CASE("a message waits until the one before it is answered") {
   CHECK(peer.wire().unread() == 0);
 }
 
-// ---- recv_ready
-// ----------------------------------------------------------------------------------
+// ---- recv_ready ---------------------------------------------------------------------------------
 
 TEST_CASE("recv_ready is understood at every split, also with the next command behind it") {
   const std::string said = "recv_readycd";
@@ -279,7 +289,7 @@ TEST_CASE("a client that says something else does not get the data, and may ask 
   TestPeer peer = world.connect(Wire::ready, "twice");
   CHECK(world.ask(peer, "ab") == "4");
   CHECK(world.ask(peer, "no thanks") == "");
-  CHECK(world.witness.events == std::vector<std::string>{"served cancelled 2 4"});
+  CHECK(world.witness.events == std::vector<std::string>{"served cancelled 2 0"});
   CHECK(world.ask(peer, "c") == "2");
   CHECK(world.ask(peer, "recv_ready") == "cc");
 }
@@ -303,45 +313,88 @@ TEST_CASE("a client that ends before it asks for its data is let go") {
   world.test.settle();
   CHECK(peer.wire().closed());
   CHECK(world.witness.events ==
-        std::vector<std::string>{"served cancelled 2 4", "closed finished"});
+        std::vector<std::string>{"served cancelled 2 0", "closed finished"});
 }
 
-TEST_CASE("a client that has ended before its result is there gets the length and no more") {
+TEST_CASE(
+    "a client that ends before its length is there can never ask, and has its request cancelled") {
   World world;
   TestPeer peer = world.connect(Wire::ready, "keep");
   peer.wire().send("ab");
   peer.wire().send_end();
   world.test.settle();
-  std::move(*world.kept).ok({}, Buffer::copy_of("late"));
-  world.test.settle();
-  CHECK(peer.wire().received() == "4");
+  CHECK(world.cancelled == std::vector<CancelReason>{CancelReason::peer_gone});
+  CHECK(peer.wire().received().empty());
   CHECK(peer.wire().closed());
 }
 
-TEST_CASE("a client that never asks for its data is closed when the connection is idle too long") {
+TEST_CASE("a client that has said recv_ready before it ends gets its data") {
+  World world;
+  TestPeer peer = world.connect(Wire::ready, "keep");
+  peer.wire().send("ab");
+  peer.wire().send("recv_ready");
+  peer.wire().send_end();
+  world.test.settle();
+  REQUIRE(world.kept);
+  std::move(*world.kept).ok({}, Buffer::copy_of("late"));
+  world.test.settle();
+  CHECK(peer.wire().received() == "4late");
+  CHECK(peer.wire().closed());
+  CHECK(world.witness.events == std::vector<std::string>{"served ok 2 4", "closed finished"});
+}
+
+TEST_CASE("a client that does not ask for its data within ready_timeout_ms is closed") {
   World world;
   TestPeer peer = world.connect(Wire::ready, "twice");
   CHECK(world.ask(peer, "ab") == "4");
-  world.test.advance(Millis(299'000));
+  world.test.advance(Millis(9'500));
   CHECK_FALSE(peer.wire().closed());
-  world.test.advance(Millis(2'000));
+  world.test.advance(Millis(1'000));
   CHECK(peer.wire().closed());
   CHECK(world.witness.events.back() == "closed timed_out");
 }
 
-TEST_CASE("data that are not asked for do not outlast a drain") {
-  World world;
-  TestPeer peer = world.connect(Wire::ready, "sized");
-  CHECK(world.ask(peer, "5000") == "5000");
-  bool clean = true;
-  world.test.server()->drain([&clean](bool was_clean) { clean = was_clean; });
-  world.test.advance(Millis(40'000));
-  CHECK(peer.wire().closed());
-  CHECK_FALSE(clean);
+TEST_CASE(
+    "data that are not asked for do not hold up a drain, and nothing has to be cancelled for it") {
+  for (const char* cmd : {"file", "letters", "sized", "stubborn"}) {
+    World world;
+    TestPeer peer = world.connect(Wire::ready, cmd);
+    CHECK(world.ask(peer, "5000") == "5000");
+    std::optional<bool> clean;
+    world.test.server()->drain([&clean](bool was_clean) { clean = was_clean; });
+    world.test.advance(Millis(1'000));
+    CHECK(peer.wire().closed());
+    CHECK(clean == true);
+  }
 }
 
-// ---- Errors
-// --------------------------------------------------------------------------------------
+TEST_CASE("a client that asks for its data while the server drains gets them") {
+  World world;
+  TestPeer peer = world.connect(Wire::ready, "twice");
+  CHECK(world.ask(peer, "ab") == "4");
+  world.test.server()->drain([](bool) {});
+  CHECK(world.ask(peer, "recv_ready") == "abab");
+  CHECK(peer.wire().ended());
+}
+
+TEST_CASE("a request that runs when the server drains too long is cancelled on every wire") {
+  for (const Wire wire : kBare) {
+    World world;
+    TestPeer peer = world.connect(wire, "keep");
+    CHECK(world.ask(peer, "x").empty());
+    world.test.server()->drain([](bool) {});
+    world.test.advance(Millis(29'000));
+    CHECK(world.cancelled.empty());
+    world.test.advance(Millis(1'500));
+    CHECK(world.cancelled == std::vector<CancelReason>{CancelReason::draining});
+    world.kept.reset();
+    world.test.advance(Millis(1'000));
+    CHECK(peer.wire().closed());
+    CHECK(peer.wire().received().empty() == (wire != Wire::header));
+  }
+}
+
+// ---- Errors -------------------------------------------------------------------------------------
 
 TEST_CASE("on the wire header an error is said and the connection goes on") {
   World world;
@@ -370,15 +423,43 @@ TEST_CASE("on the other wires an error ends the connection in order, and the obs
   }
 }
 
-TEST_CASE("a message that is too long for its command is refused whole") {
+TEST_CASE(
+    "a message that is too long ends its connection, as its rest must not be taken for another") {
   for (const Wire wire : kBare) {
+    CAPTURE(to_string(wire));
     World world;
     TestPeer peer = world.connect(wire, "twice");
-    const std::string answer = world.ask(peer, "01234567890");
-    CHECK(world.witness.events.front() == "refused twice too_large");
-    CHECK(answer.empty() == (wire != Wire::header));
-    CHECK(peer.wire().ended() == (wire != Wire::header));
+    peer.wire().send("01234567890");
+    peer.wire().send("rest");
+    world.test.settle();
+    CHECK(world.witness.events == std::vector<std::string>{"refused twice too_large"});
+    CHECK(peer.wire().received().empty() == (wire != Wire::header));
+    CHECK(peer.wire().ended());
+    CHECK_FALSE(peer.wire().was_reset());
+    CHECK(peer.wire().unread() == 0);
+    peer.wire().send_end();
+    world.test.settle();
+    CHECK(peer.wire().closed());
   }
+}
+
+TEST_CASE("a read that is longer than a packet is one refused message where replies have lengths") {
+  for (const Wire wire : {Wire::ready, Wire::prefix, Wire::header}) {
+    World world;
+    TestPeer peer =
+        world.test.connect({.wire = wire, .cmd = "echo", .options = {.packet_bytes = 64}});
+    (void)world.ask(peer, std::string(130, 'x'));
+    CHECK(world.witness.events == std::vector<std::string>{"refused echo too_large"});
+    CHECK(peer.wire().ended());
+  }
+}
+
+TEST_CASE("what came behind a message that failed is not served where the error cannot be said") {
+  World world;
+  TestPeer peer =
+      world.test.connect({.wire = Wire::raw, .cmd = "twice", .options = {.packet_bytes = 4}});
+  CHECK(world.ask(peer, "failmore").empty());
+  CHECK(world.witness.events == std::vector<std::string>{"served not_found 4 0"});
 }
 
 TEST_CASE("a result that the wire prefix cannot announce ends the connection and is logged") {
@@ -391,6 +472,17 @@ TEST_CASE("a result that the wire prefix cannot announce ends the connection and
   CHECK(world.witness.message.find("2147483647") != std::string::npos);
 }
 
+TEST_CASE("a file that shrinks before its data are asked for breaks the connection, and says why") {
+  World world;
+  TestPeer peer = world.connect(Wire::ready, "file");
+  CHECK(world.ask(peer, "5000") == "5000");
+  REQUIRE(::ftruncate(world.file->get(), 10) == 0);
+  CHECK(world.ask(peer, "recv_ready").empty());
+  CHECK(peer.wire().was_reset());
+  CHECK(world.witness.events.front().starts_with("served io_error"));
+  CHECK(world.witness.message == "the file became shorter while it was sent");
+}
+
 TEST_CASE("the longest result that the wire prefix can announce is sent") {
   World world;
   TestPeer peer = world.connect(Wire::prefix, "file");
@@ -400,7 +492,7 @@ TEST_CASE("the longest result that the wire prefix can announce is sent") {
   world.test.settle();
 }
 
-TEST_CASE("a handler that is told to stop answers on every wire, or its connection ends") {
+TEST_CASE("a token that is dropped answers on the wire header, and ends the others") {
   for (const Wire wire : kBare) {
     World world;
     TestPeer peer = world.connect(wire, "keep");
@@ -413,8 +505,7 @@ TEST_CASE("a handler that is told to stop answers on every wire, or its connecti
   }
 }
 
-// ---- Ends
-// ----------------------------------------------------------------------------------------
+// ---- Ends ---------------------------------------------------------------------------------------
 
 TEST_CASE("a half-close after a message is answered, and then the server closes") {
   for (const Wire wire : {Wire::raw, Wire::prefix, Wire::header}) {
@@ -471,8 +562,30 @@ TEST_CASE("a long result goes out at the pace of its reader, once that has said 
   CHECK(world.witness.events == std::vector<std::string>{"served ok 8 90000000"});
 }
 
-// ---- What cannot be reached
-// ----------------------------------------------------------------------
+TEST_CASE(
+    "a connection that is not taken in is told so on the wire header, and closed on the others") {
+  Witness witness;
+  TestServer test(
+      [](Router& router, Loop&) {
+        router.add(
+            "x", {.summary = "x"},
+            collected([](const Request&, std::string_view) -> Result<Reply> { return Reply{}; }));
+      },
+      {.limits = {.max_connections = 1}, .observer = &witness});
+  TestPeer first = test.connect();
+  for (const Wire wire : kBare) {
+    TestPeer peer = test.connect({.wire = wire, .cmd = "x"});
+    test.settle();
+    CHECK(peer.wire().closed());
+    const std::string said = peer.wire().received();
+    CHECK(said.empty() == (wire != Wire::header));
+    if (wire == Wire::header) {
+      CHECK(said.substr(4).starts_with(R"({"data_size":0,"status":"error","code":"busy")"));
+    }
+  }
+}
+
+// ---- What cannot be reached ---------------------------------------------------------------------
 
 TEST_CASE("a bare wire needs a command that takes bare messages") {
   World world;

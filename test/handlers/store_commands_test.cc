@@ -107,8 +107,7 @@ std::string pattern(std::size_t size) {
 
 }  // namespace
 
-// ---- put
-// ------------------------------------------------------------------------------------------
+// ---- put ----------------------------------------------------------------------------------------
 
 TEST_CASE("put stores the body and says its size and digests") {
   StoreServer store;
@@ -244,8 +243,7 @@ TEST_CASE("a put whose client goes away in the middle leaves nothing") {
   CHECK_FALSE(fs::exists(store.root / "f"));
 }
 
-// ---- put, as older clients send it
-// ------------------------------------------------------------------
+// ---- put, as older clients send it --------------------------------------------------------------
 
 TEST_CASE("one-way puts are stored without a word, also when the client closes at once") {
   StoreServer store;
@@ -299,8 +297,7 @@ TEST_CASE("an older size without data_size does not go with more or upload") {
   CHECK(reply.text("code") == "invalid_argument");
 }
 
-// ---- get
-// ------------------------------------------------------------------------------------------
+// ---- get ----------------------------------------------------------------------------------------
 
 TEST_CASE("get replies with the file and what is known of it") {
   StoreServer store;
@@ -351,8 +348,7 @@ TEST_CASE("get refuses what is not a file, and never waits for a FIFO") {
   CHECK(store.client.ask(Members().set("cmd", "get")).text("code") == "invalid_argument");
 }
 
-// ---- list, stat, delete, move, verify
-// ---------------------------------------------------------------
+// ---- list, stat, delete, move, verify -----------------------------------------------------------
 
 TEST_CASE("list gives lines of JSON, page by page") {
   StoreServer store;

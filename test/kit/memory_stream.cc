@@ -57,8 +57,7 @@ struct MemoryPeer::State : std::enable_shared_from_this<MemoryPeer::State> {
   }
 };
 
-// ---- MemoryPeer
-// ----------------------------------------------------------------------------------
+// ---- MemoryPeer ---------------------------------------------------------------------------------
 
 void MemoryPeer::send(std::string_view piece) {
   if (piece.empty()) return;
@@ -115,8 +114,7 @@ std::size_t MemoryPeer::unread() const noexcept {
   return sum;
 }
 
-// ---- MemoryStream
-// --------------------------------------------------------------------------------
+// ---- MemoryStream -------------------------------------------------------------------------------
 
 MemoryStream::Pair MemoryStream::make(Loop& loop, std::string address) {
   auto state = std::make_shared<MemoryPeer::State>();
@@ -148,6 +146,10 @@ Stream::Moved MemoryStream::read(std::span<char> into) {
   piece.erase(0, count);
   if (piece.empty()) state_->pieces.pop_front();
   return {Outcome::done, count};
+}
+
+bool MemoryStream::at_end() {
+  return !state_->gone && state_->pieces.empty() && state_->end;
 }
 
 Stream::Moved MemoryStream::write(std::span<const std::string_view> pieces) {

@@ -66,6 +66,7 @@ class CLEAVE_API MemoryStream final : public Stream {
   void set_events(Events* events) override;
   void watch(Interest interest) override;
   [[nodiscard]] Moved read(std::span<char> into) override;
+  [[nodiscard]] bool at_end() override;
   [[nodiscard]] Moved write(std::span<const std::string_view> pieces) override;
   [[nodiscard]] Moved send_file(int fd, std::uint64_t offset, std::size_t length) override;
   void shutdown_write() override;
