@@ -180,7 +180,17 @@ Result<void> apply(const CommandLine& options, Config& config) {
   return over(config.log_level, options.log_level, level, "--log-level");
 }
 
-// There is no authentication yet: whoever reaches a listener may do all that is switched on.
+// What whoever reaches a listener could do: there is no authentication yet. Datagrams neither run
+// nor store anything, but their senders' addresses are easily forged.
+std::string danger_of(const Endpoint& endpoint, const Config& config) {
+  if (!endpoint.is_datagram()) {
+    return std::string("whoever reaches it could ") +
+           (config.exec.mode == ExecMode::shell ? "run any program" : "write files");
+  }
+  if (endpoint.wire == Wire::frame) return "whoever reaches it could send its answers to others";
+  return "it and another server of raw datagrams could be made to answer each other for ever";
+}
+
 Result<void> check_listeners(const Config& config) {
   for (const std::string& url : config.listen) {
     const Result<Endpoint> endpoint = Endpoint::parse(url);
@@ -190,10 +200,8 @@ Result<void> check_listeners(const Config& config) {
                     "' is for exec, and exec is off; --exec shell switches it on");
     }
     if (endpoint->is_loopback() || config.insecure) continue;
-    const std::string_view danger =
-        config.exec.mode == ExecMode::shell ? "run any program" : "write files";
-    return refuse("listen: '" + url + "' is not a loopback address, and whoever reaches it could " +
-                  std::string(danger) + "; give --insecure if that is meant");
+    return refuse("listen: '" + url + "' is not a loopback address, and " +
+                  danger_of(*endpoint, config) + "; give --insecure if that is meant");
   }
   return {};
 }

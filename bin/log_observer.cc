@@ -4,6 +4,10 @@
 namespace cleave {
 inline namespace v0 {
 
+void LogObserver::on_unlistening(std::string_view url) {
+  log_.write(LogLevel::debug, "unlistening", {{"url", url}});
+}
+
 void LogObserver::on_accept(const Peer& peer) {
   log_.write(LogLevel::debug, "accept", {{"peer", peer.address}});
 }
@@ -11,6 +15,11 @@ void LogObserver::on_accept(const Peer& peer) {
 void LogObserver::on_shed(const Error& error) {
   log_.write(LogLevel::warning, "shed",
              {{"code", to_string(error.code)}, {"message", error.message}});
+}
+
+void LogObserver::on_datagram_dropped(const Peer& peer, DropReason reason) {
+  log_.write(LogLevel::debug, "datagram_dropped",
+             {{"peer", peer.address}, {"reason", to_string(reason)}});
 }
 
 void LogObserver::on_request(const Peer& peer, std::string_view cmd) {

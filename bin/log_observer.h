@@ -15,8 +15,10 @@ class LogObserver final : public Observer {
   // `log` outlives it.
   explicit LogObserver(Log& log) noexcept : log_(log) {}
 
+  void on_unlistening(std::string_view url) override;
   void on_accept(const Peer& peer) override;
   void on_shed(const Error& error) override;
+  void on_datagram_dropped(const Peer& peer, DropReason reason) override;
   void on_request(const Peer& peer, std::string_view cmd) override;
   void on_served(const Served& served) override;
   void on_refused(const Peer& peer, std::string_view cmd, const Error& error) override;

@@ -13,8 +13,13 @@ class ObserverPair final : public Observer {
   ObserverPair(Observer& first, Observer& second) noexcept : first_(first), second_(second) {}
 
   void on_listening(std::string_view url) override { tell(&Observer::on_listening, url); }
+  void on_unlistening(std::string_view url) override { tell(&Observer::on_unlistening, url); }
   void on_accept(const Peer& peer) override { tell(&Observer::on_accept, peer); }
   void on_shed(const Error& error) override { tell(&Observer::on_shed, error); }
+  void on_datagram_dropped(const Peer& peer, DropReason reason) override {
+    tell(&Observer::on_datagram_dropped, peer, reason);
+  }
+  void on_server_closed() override { tell(&Observer::on_server_closed); }
   void on_request(const Peer& peer, std::string_view cmd) override {
     tell(&Observer::on_request, peer, cmd);
   }

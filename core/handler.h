@@ -77,6 +77,7 @@ class ReplyWriter {
 
  private:
   friend class Exchange;
+  friend class DatagramListener;
   ReplyWriter(Members& members, std::string& body) noexcept : members_(&members), body_(&body) {}
 
   Members* members_;

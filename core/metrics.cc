@@ -12,6 +12,10 @@ void Metrics::on_shed(const Error& error) {
   shed_.add(error.code);
 }
 
+void Metrics::on_datagram_dropped(const Peer& /*peer*/, DropReason reason) {
+  datagrams_dropped_.add(reason);
+}
+
 void Metrics::on_request(const Peer& /*peer*/, std::string_view /*cmd*/) {
   ++begun_;
 }
@@ -90,6 +94,7 @@ Members Metrics::members() const {
 
   Members all;
   all.set("connections", connections);
+  all.set("datagrams_dropped", datagrams_dropped_.members());
   all.set("requests", requests);
   all.set("commands", commands);
   return all;

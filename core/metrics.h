@@ -58,6 +58,7 @@ class CLEAVE_API Metrics final : public Observer {
 
   void on_accept(const Peer& peer) override;
   void on_shed(const Error& error) override;
+  void on_datagram_dropped(const Peer& peer, DropReason reason) override;
   void on_request(const Peer& peer, std::string_view cmd) override;
   void on_served(const Served& served) override;
   void on_refused(const Peer& peer, std::string_view cmd, const Error& error) override;
@@ -86,6 +87,7 @@ class CLEAVE_API Metrics final : public Observer {
   std::uint64_t bytes_out_ = 0;
   std::uint64_t pauses_ = 0;
   std::uint64_t protocol_errors_ = 0;
+  PerEnum<DropReason, DropReason::unsendable> datagrams_dropped_;
 
   std::uint64_t begun_ = 0;
   std::uint64_t served_ = 0;

@@ -29,7 +29,7 @@ class Observer {
   // Why a datagram was not answered.
   enum class DropReason : std::uint8_t {
     malformed,    // it is no frame, or not exactly one
-    not_request,  // it has no `cmd`, or it is a reply
+    not_request,  // it has no `cmd`, is a reply, or comes from nobody who could be answered
     truncated,    // it is longer than a datagram may be
     too_large,    // its answer would be more than three times its size
     unsendable,   // the system did not take the answer
@@ -51,7 +51,7 @@ class Observer {
   virtual void on_listening(std::string_view /*url*/) {}
   virtual void on_unlistening(std::string_view /*url*/) {}
   virtual void on_accept(const Peer& /*peer*/) {}
-  // A connection that was not taken in, and why.
+  // A connection that was not taken in, or a listener that cannot take any just now, and why.
   virtual void on_shed(const Error& /*error*/) {}
   // A datagram that was dropped. Its requests and answers are seen as those of connections are.
   virtual void on_datagram_dropped(const Peer& /*peer*/, DropReason /*reason*/) {}

@@ -78,6 +78,7 @@ class CLEAVE_API Request {
 
  private:
   friend class Exchange;
+  friend class DatagramListener;
   Request() = default;
 
   Ref<const Header> header_;

@@ -53,7 +53,8 @@ struct CommandSpec {
   // The longest bare message; as body_bytes unless it is said.
   std::optional<std::uint64_t> message_bytes = {};
   // May be offered on datagram listeners: small, harmless, without effect. What serves its messages
-  // must be collected then, as nothing is kept of a datagram (asserted).
+  // must be collected then, as nothing is kept of a datagram (asserted). There body_rule is not
+  // asked: a datagram is all of its frame.
   bool datagram = false;
   // Runs while the server drains, too: for the commands by which it is watched.
   bool while_draining = false;

@@ -52,12 +52,17 @@ Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
   if (!service) return fail(service.error());
   Result<BoundSocket> socket = BoundSocket::open(endpoint, *admission_);
   if (!socket) return fail(std::move(socket.error()));
-  Result<std::unique_ptr<Listener>> listener =
-      Listener::create(loop_, std::move(*socket), *service, *this);
-  if (!listener) return fail(std::move(listener.error()));
   if (draining_ || shut_) return fail(Errc::unavailable, "the server is stopping");
-  std::string bound = (*listener)->endpoint().url();
-  listeners_.push_back(std::move(*listener));
+  std::string bound = socket->endpoint().url();
+  if (socket->endpoint().is_datagram()) {
+    auto listener = DatagramListener::create(*this, std::move(*socket), *service);
+    if (!listener) return fail(std::move(listener.error()));
+    datagram_listeners_.push_back(std::move(*listener));
+  } else {
+    auto listener = Listener::create(loop_, std::move(*socket), *service, *this);
+    if (!listener) return fail(std::move(listener.error()));
+    listeners_.push_back(std::move(*listener));
+  }
   observer_->on_listening(bound);
   return bound;
 }
@@ -65,6 +70,10 @@ Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
 void ServerCore::close_listeners() {
   Observer& observer = *observer_;  // which may end the server
   for (const std::unique_ptr<Listener>& listener : std::exchange(listeners_, {})) {
+    observer.on_unlistening(listener->endpoint().url());
+  }
+  for (const Ref<DatagramListener>& listener : std::exchange(datagram_listeners_, {})) {
+    listener->close();
     observer.on_unlistening(listener->endpoint().url());
   }
 }
@@ -190,6 +199,7 @@ void ServerCore::shut() {
   drained_ = nullptr;
   drain_timer_.stop();
   sweep_timer_.stop();
+  for (const Ref<DatagramListener>& listener : datagram_listeners_) listener->abandon();
   close_listeners();
   const std::vector<Ref<Connection>> connections = connections_;
   for (const Ref<Connection>& connection : connections) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cleave/core/datagram_listener.h"
 #include "cleave/core/listener.h"
 #include "cleave/core/server.h"
 #include "cleave/protocol/header.h"
@@ -74,6 +75,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   HeaderParser parser_;
   Ref<const Header> empty_header_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Ref<DatagramListener>> datagram_listeners_;
   std::vector<Ref<Connection>> connections_;
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;

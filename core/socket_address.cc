@@ -27,6 +27,14 @@ std::uint16_t SocketAddress::port() const noexcept {
   return ntohs(family() == AF_INET6 ? storage.v6.sin6_port : storage.v4.sin_port);
 }
 
+bool SocketAddress::operator==(const SocketAddress& other) const noexcept {
+  if (family() != other.family() || port() != other.port()) return false;
+  if (family() != AF_INET6) {
+    return storage.v4.sin_addr.s_addr == other.storage.v4.sin_addr.s_addr;
+  }
+  return IN6_ARE_ADDR_EQUAL(&storage.v6.sin6_addr, &other.storage.v6.sin6_addr);
+}
+
 std::string SocketAddress::text() const {
   char host[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET6) {

@@ -31,6 +31,8 @@ struct SocketAddress {
     return family() == AF_INET6 ? sizeof storage.v6 : sizeof storage.v4;
   }
   [[nodiscard]] std::uint16_t port() const noexcept;
+  // The same address and port; the interface of a link's own address does not count.
+  [[nodiscard]] bool operator==(const SocketAddress& other) const noexcept;
   // "127.0.0.1:80", "[::1]:80".
   [[nodiscard]] std::string text() const;
 };

@@ -14,7 +14,6 @@ inline namespace v0 {
 namespace {
 
 constexpr std::size_t kPrefixSize = 4;
-constexpr std::size_t kMessageBytes = 1024;
 
 void append_number(std::string& out, std::uint64_t number) {
   std::array<char, 20> digits;  // 2^64-1 has 20
@@ -75,12 +74,13 @@ Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32
   return {};
 }
 
-std::string error_members(const Error& error) {
+std::string error_members(const Error& error, std::size_t message_bytes) {
   std::string_view message = error.message;
-  if (message.size() > kMessageBytes) {
-    std::size_t end = kMessageBytes;
+  if (message.size() > message_bytes) {
+    std::size_t end = message_bytes;
     // Back to the first byte of the character that would be cut; three bytes at most.
-    while (end > kMessageBytes - 3 && (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) {
+    while (end > 0 && message_bytes - end < 3 &&
+           (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) {
       --end;
     }
     message = message.substr(0, end);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,9 +31,13 @@ struct OutgoingHead {
 [[nodiscard]] CLEAVE_API Result<void> append_head(std::string& out, const OutgoingHead& head,
                                                   std::uint32_t header_bytes = 65'536);
 
+// As much of an error's message as travels, in bytes.
+inline constexpr std::size_t kErrorMessageBytes = 1'024;
+
 // The members of an error reply: `"code":"…","message":"…"`. The message is cut (at a character's
-// edge) where it is longer than 1,024 bytes, so that an error always fits a header.
-[[nodiscard]] CLEAVE_API std::string error_members(const Error& error);
+// edge) where it is longer than `message_bytes`, so that an error always fits a header.
+[[nodiscard]] CLEAVE_API std::string error_members(const Error& error,
+                                                   std::size_t message_bytes = kErrorMessageBytes);
 
 }  // namespace v0
 }  // namespace cleave

@@ -28,7 +28,7 @@ Observer::Served served(std::string_view cmd, std::optional<Errc> code = {}) {
 TEST_CASE("a server that nothing happened to counts zero everywhere") {
   CHECK(Metrics().members().object() ==
         R"({"connections":{"open":0,"accepted":0,"shed":{},"closed":{},"protocol_errors":0,)"
-        R"("pauses":0,"bytes_in":0,"bytes_out":0},)"
+        R"("pauses":0,"bytes_in":0,"bytes_out":0},"datagrams_dropped":{},)"
         R"("requests":{"running":0,"begun":0,"served":0,"one_way":0,"errors":{},"refused":{},)"
         R"("cancelled":{}},"commands":{}})");
 }
@@ -58,11 +58,14 @@ TEST_CASE("what happened is told by its reason, its code and its command") {
   metrics.on_refused(kPeer, "nonsense", {Errc::unknown_command, "no such command"});
   metrics.on_protocol_error(kPeer, {Errc::protocol_error, "bad length"});
   metrics.on_pause(kPeer);
+  metrics.on_datagram_dropped(kPeer, Observer::DropReason::malformed);
+  metrics.on_datagram_dropped(kPeer, Observer::DropReason::malformed);
+  metrics.on_datagram_dropped(kPeer, Observer::DropReason::unsendable);
   metrics.on_close(kPeer, Observer::CloseReason::protocol_error, "bad length", 10, 20);
   CHECK(metrics.members().object() ==
         R"({"connections":{"open":0,"accepted":1,"shed":{"overloaded":1},)"
         R"("closed":{"protocol_error":1},"protocol_errors":1,"pauses":1,"bytes_in":10,)"
-        R"("bytes_out":20},)"
+        R"("bytes_out":20},"datagrams_dropped":{"malformed":2,"unsendable":1},)"
         R"("requests":{"running":0,"begun":2,"served":2,"one_way":0,)"
         R"("errors":{"deadline_exceeded":1},"refused":{"unknown_command":1},)"
         R"("cancelled":{"deadline":1}},)"

@@ -116,6 +116,15 @@ TEST_CASE("an error's members are its code and its message") {
         R"("code":"not_found","message":"there is no \"a\"")");
 }
 
+TEST_CASE("a message is cut to any size that is asked for, at the edge of a character") {
+  const Error error{Errc::busy, "a粘b"};
+  const auto cut = [&error](std::size_t size) { return error_members(error, size); };
+  for (const std::size_t size : {5, 6}) CHECK(cut(size) == R"("code":"busy","message":"a粘b")");
+  CHECK(cut(4) == R"("code":"busy","message":"a粘")");
+  for (const std::size_t size : {1, 2, 3}) CHECK(cut(size) == R"("code":"busy","message":"a")");
+  CHECK(cut(0) == R"("code":"busy","message":"")");
+}
+
 TEST_CASE("a long message is cut at 1,024 bytes, at the edge of a character") {
   const auto message = [](const std::string& text) {
     const std::string members = error_members({Errc::internal, text});
