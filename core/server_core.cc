@@ -50,8 +50,21 @@ Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
   if (!service) return fail(service.error());
   Result<BoundSocket> socket = BoundSocket::open(endpoint, *admission_);
   if (!socket) return fail(std::move(socket.error()));
+  return serve_socket(*std::move(socket), *service);
+}
+
+Result<std::string> ServerCore::adopt(Fd inherited, const Endpoint& how) {
+  Result<BoundSocket> socket = BoundSocket::adopt(std::move(inherited), how, *admission_);
+  if (!socket) return fail(std::move(socket.error()));
+  const Result<Service> service = Service::of(socket->endpoint(), router_);
+  if (!service) return fail(service.error());
+  return serve_socket(*std::move(socket), *service);
+}
+
+// Whatever the socket's kind and wherever it comes from.
+Result<std::string> ServerCore::serve_socket(BoundSocket socket, const Service& service) {
   Result<std::unique_ptr<Listener>> listener =
-      Listener::create(loop_, std::move(*socket), *service, *this);
+      Listener::create(loop_, std::move(socket), service, *this);
   if (!listener) return fail(std::move(listener.error()));
   std::string bound = (*listener)->endpoint().url();
   listeners_.push_back(std::move(*listener));
@@ -212,6 +225,9 @@ Result<std::string> Server::listen(std::string_view url) {
 }
 Result<std::string> Server::listen(const Endpoint& endpoint) {
   return core_->listen(endpoint);
+}
+Result<std::string> Server::adopt(Fd socket, const Endpoint& how) {
+  return core_->adopt(std::move(socket), how);
 }
 void Server::serve(std::unique_ptr<Stream> stream) {
   core_->serve(std::move(stream), {});
