@@ -180,16 +180,13 @@ Result<void> apply(const CommandLine& options, Config& config) {
   return over(config.log_level, options.log_level, level, "--log-level");
 }
 
-// There is no authentication yet: whoever reaches a listener may do all that is switched on.
 Result<void> check_listeners(const Config& config) {
   for (const std::string& url : config.listen) {
     const Result<Endpoint> endpoint = Endpoint::parse(url);
     if (!endpoint) return refuse("listen: " + endpoint.error().message);
-    if (endpoint->is_loopback() || config.insecure) continue;
-    const std::string_view danger =
-        config.exec.mode == ExecMode::shell ? "run any program" : "write files";
-    return refuse("listen: '" + url + "' is not a loopback address, and whoever reaches it could " +
-                  std::string(danger) + "; give --insecure if that is meant");
+    // Where an inherited socket is shows when it is there; see ListenerRule.
+    if (endpoint->transport == Endpoint::Transport::inherited) continue;
+    if (auto allowed = check_reach(*endpoint, config); !allowed) return allowed;
   }
   return {};
 }
@@ -203,8 +200,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--config", parsed.config, "Read this TOML file; options override its keys")
       ->type_name("FILE");
   app.add_option("--listen", parsed.listen,
-                 "Listen there, may be given several times "
-                 "(default tcp://127.0.0.1:8080; port 0 picks one)")
+                 "Listen there, may be given several times: tcp://HOST:PORT (0 picks a port), "
+                 "udp://HOST:PORT, unix:PATH or fd:NAME (a socket from the service manager), each "
+                 "with options as in ?wire=raw&cmd=upper (default tcp://127.0.0.1:8080, or the "
+                 "service manager's sockets)")
       ->type_name("URL")
       ->expected(1)
       ->take_all();
@@ -268,6 +267,15 @@ Result<Config> load_config(const CommandLine& command_line) {
                                             ": a program is not ended before its request is");
   }
   return config;
+}
+
+Result<void> check_reach(const Endpoint& endpoint, const Config& config) {
+  if (endpoint.is_loopback() || config.insecure) return {};
+  const std::string danger =
+      config.exec.mode == ExecMode::shell ? "run any program" : "write files";
+  return refuse("listen: " + endpoint.url() +
+                " is not a loopback address, and whoever reaches it " + "could " + danger +
+                "; give --insecure if that is meant");
 }
 
 std::vector<std::string_view> restart_keys(const Config& running, const Config& wanted) {

@@ -493,6 +493,31 @@ TEST_CASE("one-way requests of a local peer that closes at once after them are a
   CHECK(server.connections() == 0);
 }
 
+TEST_CASE("what runs for a local peer is cancelled when it closes") {
+  auto loop = make_loop();
+  const ScratchDirectory scratch;
+  Router router;
+  std::vector<ReplyToken> kept;
+  std::optional<CancelReason> cancelled;
+  router.add("keep", {.summary = "answers when it is made to"},
+             later([&](const Request&, const Buffer&, ReplyToken token) {
+               token.on_cancel([&](CancelReason reason) { cancelled = reason; });
+               kept.push_back(std::move(token));
+             }));
+  Server server(*loop, router);
+  const std::string url = server.listen("unix:" + (scratch / "socket").string()).value();
+  {
+    const Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const SocketAddress address = SocketAddress::from(Endpoint::parse(url).value()).value();
+    REQUIRE(::connect(client.get(), address.any(), address.size()) == 0);
+    send(client, frame_bytes(R"({"cmd":"keep","id":1})"));
+    while (kept.empty()) loop->step_waiting();
+  }
+  for (int i = 0; i < 100 && !cancelled; ++i) loop->step_waiting();
+  CHECK(cancelled == CancelReason::peer_gone);
+  CHECK(server.connections() == 0);
+}
+
 TEST_CASE("a client calls over a local socket, and its handler knows who it is") {
   auto loop = make_loop();
   const ScratchDirectory scratch;
