@@ -12,10 +12,12 @@
 
 #include "cleave/bin/commands.h"
 #include "cleave/bin/config.h"
+#include "cleave/bin/listeners.h"
 #include "cleave/bin/log.h"
 #include "cleave/bin/log_observer.h"
 #include "cleave/bin/observer_pair.h"
 #include "cleave/bin/process_setup.h"
+#include "cleave/bin/service_manager.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/metrics.h"
 #include "cleave/core/router.h"
@@ -48,13 +50,15 @@ Limits feasible(Limits limits, Log& log) {
   return limits;
 }
 
-// What the signals do: SIGTERM and SIGINT stop, SIGHUP reloads.
+// What the signals do: SIGTERM and SIGINT stop, SIGHUP reloads. The service manager is told.
 class Control {
  public:
-  Control(Loop& loop, Server& server, Log& log, const CommandLine& command_line, Config config)
+  Control(Loop& loop, Server& server, Log& log, const ServiceManager& service_manager,
+          const CommandLine& command_line, Config config)
       : loop_(loop),
         server_(server),
         log_(log),
+        service_manager_(service_manager),
         command_line_(command_line),
         config_(std::move(config)) {}
 
@@ -68,6 +72,12 @@ class Control {
       watchers_.push_back(*std::move(watcher));
     }
     return {};
+  }
+
+  // The listeners are open.
+  void ready(std::string status) {
+    status_text_ = std::move(status);
+    tell(service_manager_.ready(status_text_));
   }
 
   // Until a drain has ended well, leaving the loop is a failure.
@@ -89,20 +99,24 @@ class Control {
       loop_.stop();
     });
     log_.write(LogLevel::info, "draining", {{"connections", connections}});
+    tell(service_manager_.stopping("finishing what runs"));
+  }
+
+  void reload() {
+    tell(service_manager_.reloading());
+    const Result<void> done = apply_file();
+    if (!done) log_.write(LogLevel::error, "reload_refused", {{"message", done.error().message}});
+    tell(service_manager_.ready(done ? status_text_ : "not reloaded: " + done.error().message));
   }
 
   // All or nothing: a configuration with a mistake changes nothing.
-  void reload() {
+  Result<void> apply_file() {
     if (command_line_.config.empty()) {
-      log_.write(LogLevel::warning, "reload_refused",
-                 {{"message", "there is no file to read: cleaved runs without --config"}});
-      return;
+      return fail(Errc::failed_precondition,
+                  "there is no file to read: cleaved runs without --config");
     }
     Result<Config> wanted = load_config(command_line_);
-    if (!wanted) {
-      log_.write(LogLevel::error, "reload_refused", {{"message", wanted.error().message}});
-      return;
-    }
+    if (!wanted) return fail(std::move(wanted.error()));
     server_.set_limits(feasible(wanted->limits, log_));
     log_.set_level(wanted->log_level);
     log_.write(LogLevel::info, "reloaded", {{"file", command_line_.config}});
@@ -110,19 +124,31 @@ class Control {
       log_.write(LogLevel::warning, "restart_needed",
                  {{"key", key}, {"message", "the file's value is used after a restart"}});
     }
+    return {};
+  }
+
+  void tell(const Result<void>& told) {
+    if (told) return;
+    log_.write(LogLevel::warning, "notify_failed", {{"message", told.error().message}});
   }
 
   Loop& loop_;
   Server& server_;
   Log& log_;
+  const ServiceManager& service_manager_;
   const CommandLine& command_line_;
   const Config config_;  // as it was at the start
   std::vector<SignalWatcher> watchers_;
+  std::string status_text_;
   bool stopping_ = false;
   int status_ = kFailed;
 };
 
 int serve(const CommandLine& command_line, const Config& config) {
+  // Before there is a thread, and before anything else can be mistaken for what was passed.
+  Result<std::vector<InheritedSocket>> inherited = take_inherited_sockets();
+  if (!inherited) return give_up(inherited.error(), kWrongUsage);
+  const ServiceManager service_manager = ServiceManager::from_environment();
   Result<std::unique_ptr<Loop>> loop = Loop::create();
   if (!loop) return give_up(loop.error(), kFailed);
   Log log(STDERR_FILENO, config.log_format, config.log_level);
@@ -130,29 +156,34 @@ int serve(const CommandLine& command_line, const Config& config) {
   Metrics metrics;
   ObserverPair observers(log_observer, metrics);
 
+  ListenerRule rule(config);
   Router router;
   std::optional<Server> server;
   const Result<void> added =
       add_commands(router, **loop, config, metrics, [&server] { return server->limits(); });
   if (!added) return give_up(added.error(), kFailed);
-  server.emplace(**loop, router,
-                 ServerOptions{.limits = feasible(config.limits, log), .observer = &observers});
-  Control control(**loop, *server, log, command_line, config);
+  server.emplace(
+      **loop, router,
+      ServerOptions{
+          .limits = feasible(config.limits, log), .observer = &observers, .admission = &rule});
+  Control control(**loop, *server, log, service_manager, command_line, config);
   const Result<void> watched = control.watch_signals();
   if (!watched) return give_up(watched.error(), kFailed);
 
-  std::string announcement;
-  for (const std::string& wanted : config.listen) {
-    const Result<std::string> url = server->listen(wanted);
-    if (!url) {
-      return give_up(url.error(),
-                     url.error().code == Errc::invalid_argument ? kWrongUsage : kFailed);
-    }
-    announcement += "listening on " + *url + "\n";
+  const Result<std::vector<std::string>> urls =
+      open_listeners(*server, config, *std::move(inherited), log);
+  if (!urls) {
+    const bool wrong = urls.error().code == Errc::invalid_argument;
+    return give_up(urls.error(), wrong ? kWrongUsage : kFailed);
   }
-  announcement += "ready\n";
-  std::fputs(announcement.c_str(), stdout);
+  std::string status;
+  for (const std::string& url : *urls) {
+    std::printf("listening on %s\n", url.c_str());
+    status += (status.empty() ? "listening on " : ", ") + url;
+  }
+  std::puts("ready");
   std::fflush(stdout);
+  control.ready(std::move(status));
   (*loop)->run();
   return control.status();
 }

@@ -199,9 +199,9 @@ Result<void> check_listeners(const Config& config) {
       return refuse("listen: '" + url +
                     "' is for exec, and exec is off; --exec shell switches it on");
     }
-    if (endpoint->is_loopback() || config.insecure) continue;
-    return refuse("listen: '" + url + "' is not a loopback address, and " +
-                  danger_of(*endpoint, config) + "; give --insecure if that is meant");
+    // Where an inherited socket is shows when it is there; see ListenerRule.
+    if (endpoint->transport == Endpoint::Transport::inherited) continue;
+    if (auto allowed = check_reach(*endpoint, config); !allowed) return allowed;
   }
   return {};
 }
@@ -215,8 +215,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--config", parsed.config, "Read this TOML file; options override its keys")
       ->type_name("FILE");
   app.add_option("--listen", parsed.listen,
-                 "Listen there, may be given several times "
-                 "(default tcp://127.0.0.1:8080; port 0 picks one)")
+                 "Listen there, may be given several times: tcp://HOST:PORT (0 picks a port), "
+                 "udp://HOST:PORT, unix:PATH or fd:NAME (a socket from the service manager), each "
+                 "with options as in ?wire=raw&cmd=upper (default tcp://127.0.0.1:8080, or the "
+                 "service manager's sockets)")
       ->type_name("URL")
       ->expected(1)
       ->take_all();
@@ -280,6 +282,12 @@ Result<Config> load_config(const CommandLine& command_line) {
                                             ": a program is not ended before its request is");
   }
   return config;
+}
+
+Result<void> check_reach(const Endpoint& endpoint, const Config& config) {
+  if (endpoint.is_loopback() || config.insecure) return {};
+  return refuse("listen: '" + endpoint.url() + "' is not a loopback address, and " +
+                danger_of(endpoint, config) + "; give --insecure if that is meant");
 }
 
 std::vector<std::string_view> restart_keys(const Config& running, const Config& wanted) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cleave/bin/log.h"
+#include "cleave/core/endpoint.h"
 #include "cleave/core/limits.h"
 #include "cleave/handlers/exec.h"
 #include "cleave/protocol/result.h"
@@ -14,11 +15,14 @@
 namespace cleave {
 inline namespace v0 {
 
+inline constexpr std::string_view kDefaultListen = "tcp://127.0.0.1:8080";
+
 // What cleaved does. Each member is a key of the configuration file and an option of the command
 // line by the same name (with '-' for '_' there); the limits, those of exec as well, are keys of
 // the file's table [limits].
 struct Config {
-  std::vector<std::string> listen = {"tcp://127.0.0.1:8080"};
+  // Empty: the inherited sockets, and where there are none, kDefaultListen.
+  std::vector<std::string> listen = {};
   std::string root = "./file_upload";
   ExecOptions exec = {};  // the key `exec` is its mode
   bool insecure = false;
@@ -49,6 +53,10 @@ struct CommandLine {
 // The configuration that a command line asks for: the file, and over it the options. Whole and
 // safe: it can be served with, as far as that can be known without trying.
 [[nodiscard]] Result<Config> load_config(const CommandLine& command_line);
+
+// Whether `config` allows to listen there: there is no authentication yet, so whoever reaches a
+// listener may do all that is switched on.
+[[nodiscard]] Result<void> check_reach(const Endpoint& endpoint, const Config& config);
 
 // The keys that differ between two configurations and cannot be changed while serving.
 [[nodiscard]] std::vector<std::string_view> restart_keys(const Config& running,

@@ -56,11 +56,12 @@ using Transport = Endpoint::Transport;
 constexpr unsigned bit(Transport transport) {
   return 1U << static_cast<unsigned>(transport);
 }
-constexpr unsigned kTcp = bit(Transport::tcp) | bit(Transport::inherited);
-constexpr unsigned kUdp = bit(Transport::udp) | bit(Transport::inherited);
+constexpr unsigned kTcp = bit(Transport::tcp);
+constexpr unsigned kUdp = bit(Transport::udp);
 constexpr unsigned kLocal = bit(Transport::local);
-constexpr unsigned kStream = kTcp | kLocal;
-constexpr unsigned kAll = kStream | kUdp;
+// Of these it is not known yet whether they are for TCP; what whoever made them has decided already
+// cannot be said of them.
+constexpr unsigned kInherited = bit(Transport::inherited);
 
 struct Switch {
   std::string_view name;
@@ -70,8 +71,8 @@ struct Switch {
 constexpr std::array kSwitches = {
     Switch{"reuse_address", &SocketOptions::reuse_address, kTcp},
     Switch{"reuse_port", &SocketOptions::reuse_port, kTcp | kUdp},
-    Switch{"no_delay", &SocketOptions::no_delay, kTcp},
-    Switch{"keep_alive", &SocketOptions::keep_alive, kTcp},
+    Switch{"no_delay", &SocketOptions::no_delay, kTcp | kInherited},
+    Switch{"keep_alive", &SocketOptions::keep_alive, kTcp | kInherited},
     Switch{"dual_stack", &SocketOptions::dual_stack, kTcp | kUdp},
 };
 
@@ -83,8 +84,8 @@ struct Count {
   unsigned transports;
 };
 constexpr std::array kCounts = {
-    Count{"backlog", &SocketOptions::backlog, 1, 65'535, kStream},
-    Count{"packet_bytes", &SocketOptions::packet_bytes, 64, 262'144, kStream},
+    Count{"backlog", &SocketOptions::backlog, 1, 65'535, kTcp | kLocal},
+    Count{"packet_bytes", &SocketOptions::packet_bytes, 64, 262'144, kTcp | kLocal | kInherited},
 };
 
 struct BufferSize {
@@ -172,7 +173,6 @@ Refusal set_option(Endpoint& endpoint, std::string_view name, std::string_view v
     return std::nullopt;
   }
   if (const auto* option = find<BufferSize>(kBuffers, name)) {
-    if (auto refusal = misplaced(kAll)) return refusal;
     const auto number = number_within(value, kBufferMin, kBufferMax);
     if (!number) return expected_number(name, kBufferMin, kBufferMax, value);
     options.*(option->field) = *number;
@@ -196,8 +196,7 @@ Refusal contradiction(const Endpoint& endpoint) {
     return "a datagram carries the wire frame or raw, and not " +
            std::string(to_string(endpoint.wire));
   }
-  if (endpoint.options.dual_stack && endpoint.transport != Transport::inherited &&
-      endpoint.host.find(':') == std::string::npos) {
+  if (endpoint.options.dual_stack && endpoint.host.find(':') == std::string::npos) {
     return "dual_stack is for IPv6 addresses, as [::]";
   }
   return std::nullopt;
@@ -273,7 +272,7 @@ Refusal read_host_and_port(std::string_view rest, Endpoint& endpoint) {
   return std::nullopt;
 }
 
-// A path with its %3F and %25.
+// A path or a name with its %3F and the like.
 std::optional<std::string> unescaped(std::string_view text) {
   std::string path;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -289,13 +288,14 @@ std::optional<std::string> unescaped(std::string_view text) {
   return path;
 }
 
+// What would end a path or a word of a line becomes %XX, so that a URL is one word.
 std::string escaped(std::string_view path) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string text;
   for (const char c : path) {
-    if (c == '?') {
-      text += "%3F";
-    } else if (c == '%') {
-      text += "%25";
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '?' || c == '%' || byte <= ' ' || byte == 0x7f) {
+      text.append({'%', kDigits[byte / 16], kDigits[byte % 16]});
     } else {
       text += c;
     }
@@ -319,10 +319,11 @@ Refusal read_path(std::string_view rest, Endpoint& endpoint) {
 }
 
 Refusal read_name(std::string_view rest, Endpoint& endpoint) {
-  if (rest.empty() || rest.find('\0') != std::string_view::npos) {
+  const std::optional<std::string> name = unescaped(rest);
+  if (!name || name->empty() || name->find('\0') != std::string::npos) {
     return "expected the name or the number of an inherited socket, as in fd:3";
   }
-  endpoint.path = rest;
+  endpoint.path = *name;
   return std::nullopt;
 }
 
@@ -366,7 +367,7 @@ std::string Endpoint::url() const {
     const bool v6 = host.find(':') != std::string::npos;
     text.append(v6 ? "[" + host + "]" : host).append(":").append(std::to_string(port));
   } else {
-    text += transport == Transport::local ? escaped(path) : path;
+    text += escaped(path);
   }
   return text + options_text(*this);
 }

@@ -14,7 +14,9 @@ namespace cleave {
 inline namespace v0 {
 
 // What a socket is made with. Each is an option of the same name in a URL; switches are `on` or
-// `off`. Those that a transport does not have are refused there.
+// `off`. Those that a transport does not have are refused there. An inherited socket was made by
+// somebody else: of it can be said what can be set afterwards, no_delay, keep_alive, the buffers
+// and packet_bytes.
 struct SocketOptions {
   // Connections that the kernel completes before they are accepted; 1 to 65,535. More than a burst
   // of clients only hides that a server is too slow. (tcp, unix)
@@ -30,8 +32,9 @@ struct SocketOptions {
   bool keep_alive = true;
   // An IPv6 listener takes IPv4 as well. (tcp, udp, on IPv6)
   bool dual_stack = false;
-  // SO_RCVBUF and SO_SNDBUF in bytes, 1,024 to 1 GiB; empty: as the system has them, which for tcp
-  // then adapts them by itself.
+  // SO_RCVBUF and SO_SNDBUF in bytes, 1,024 to 1 GiB, of which the system takes as much as it is
+  // set to (net.core.rmem_max); empty: as the system has them, which for tcp then adapts them by
+  // itself. (all)
   std::optional<std::uint32_t> receive_buffer = {};
   std::optional<std::uint32_t> send_buffer = {};
   // Who may connect, as chmod(1) takes it. (unix)
@@ -48,8 +51,8 @@ struct SocketOptions {
 //     tcp://127.0.0.1:8080    tcp://[::1]:0    udp://127.0.0.1:9000    unix:/run/cleave.sock
 //     fd:NAME                 a socket that the process was started with (LISTEN_FDS)
 //
-// each with options behind a `?`: `?wire=raw&cmd=upper&backlog=64`. In a path, `?` and `%` are
-// written %3F and %25.
+// each with options behind a `?`: `?wire=raw&cmd=upper&backlog=64`. In a path or a name, `?` and
+// `%` are written %3F and %25, and any other byte may be written so.
 struct Endpoint {
   enum class Transport : std::uint8_t { tcp, udp, local, inherited };
 

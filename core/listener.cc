@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/listener.h"
 
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "cleave/core/accept.h"
 #include "cleave/core/socket_stream.h"
 
 namespace cleave {
@@ -45,7 +44,7 @@ Result<std::unique_ptr<Listener>> Listener::create(Loop& loop, BoundSocket socke
 void Listener::accept_some() {
   const std::shared_ptr<bool> alive = alive_;
   for (int i = 0; i < kAcceptBudget && *alive; ++i) {
-    Fd socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    Fd socket = accept_connection(socket_.fd());
     if (socket) {
       Result<std::unique_ptr<Stream>> stream =
           SocketStream::adopt(loop_, std::move(socket), socket_.endpoint().options);

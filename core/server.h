@@ -6,6 +6,7 @@
 
 #include "cleave/core/admission.h"
 #include "cleave/core/endpoint.h"
+#include "cleave/core/file.h"
 #include "cleave/core/limits.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/observer.h"
@@ -45,11 +46,17 @@ class CLEAVE_API Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Listens from now on. Returns the URL with the port that was bound (0 picks one).
+  // Listens from now on. Returns the URL with the port that was bound (0 picks one). A local
+  // socket's file is removed when the listener closes.
   // `invalid_argument` where the endpoint cannot be served: a bare wire without a `cmd`, or with
   // one that takes no bare messages.
   [[nodiscard]] Result<std::string> listen(std::string_view url);
   [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
+  // The same on a socket that was made elsewhere: one that listens for TCP or at a path, or is
+  // bound for UDP. Where it is is found by asking it. `how` is an `fd:` endpoint: its name is for
+  // the error's sentence, and its wire, command and options count. Takes the descriptor, which goes
+  // with the listener; a socket's file stays. `invalid_argument` for what cannot be served.
+  [[nodiscard]] Result<std::string> adopt(Fd socket, const Endpoint& how);
   // Serves a stream that came from elsewhere: in frames, or as a listener on an endpoint with this
   // wire and command would (whose errors this has, too).
   void serve(std::unique_ptr<Stream> stream);

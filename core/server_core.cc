@@ -52,14 +52,28 @@ Result<std::string> ServerCore::listen(const Endpoint& endpoint) {
   if (!service) return fail(service.error());
   Result<BoundSocket> socket = BoundSocket::open(endpoint, *admission_);
   if (!socket) return fail(std::move(socket.error()));
+  return serve_socket(*std::move(socket), *service);
+}
+
+Result<std::string> ServerCore::adopt(Fd inherited, const Endpoint& how) {
+  const Ref<ServerCore> guard(this);
+  Result<BoundSocket> socket = BoundSocket::adopt(std::move(inherited), how, *admission_);
+  if (!socket) return fail(std::move(socket.error()));
+  const Result<Service> service = Service::of(socket->endpoint(), router_);
+  if (!service) return fail(service.error());
+  return serve_socket(*std::move(socket), *service);
+}
+
+// Whatever the socket's kind and wherever it comes from.
+Result<std::string> ServerCore::serve_socket(BoundSocket socket, const Service& service) {
   if (draining_ || shut_) return fail(Errc::unavailable, "the server is stopping");
-  std::string bound = socket->endpoint().url();
-  if (socket->endpoint().is_datagram()) {
-    auto listener = DatagramListener::create(*this, std::move(*socket), *service);
+  std::string bound = socket.endpoint().url();
+  if (socket.endpoint().is_datagram()) {
+    auto listener = DatagramListener::create(*this, std::move(socket), service);
     if (!listener) return fail(std::move(listener.error()));
     datagram_listeners_.push_back(std::move(*listener));
   } else {
-    auto listener = Listener::create(loop_, std::move(*socket), *service, *this);
+    auto listener = Listener::create(loop_, std::move(socket), service, *this);
     if (!listener) return fail(std::move(listener.error()));
     listeners_.push_back(std::move(*listener));
   }
@@ -233,6 +247,9 @@ Result<std::string> Server::listen(std::string_view url) {
 }
 Result<std::string> Server::listen(const Endpoint& endpoint) {
   return core_->listen(endpoint);
+}
+Result<std::string> Server::adopt(Fd socket, const Endpoint& how) {
+  return core_->adopt(std::move(socket), how);
 }
 void Server::serve(std::unique_ptr<Stream> stream) {
   core_->serve(std::move(stream), {});

@@ -28,6 +28,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   ~ServerCore();
 
   [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
+  [[nodiscard]] Result<std::string> adopt(Fd inherited, const Endpoint& how);
   void serve(std::unique_ptr<Stream> stream, Service service);
   void drain(UniqueFunction<void(bool clean)> done);
   // Closes everything; nothing is observed after it.
@@ -59,6 +60,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   Scratch scratch;
 
  private:
+  [[nodiscard]] Result<std::string> serve_socket(BoundSocket socket, const Service& service);
   void on_accept(std::unique_ptr<Stream> stream, const Service& service) override;
   void shed(Stream& stream, Wire wire, const Error& error);
   void close_listeners();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-// Internal: an IP address and port as the system wants it.
+// Internal: where a socket is, as the system wants it.
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <string>
 
@@ -17,9 +18,11 @@ struct SocketAddress {
   union {
     sockaddr_in v4;
     sockaddr_in6 v6;
+    sockaddr_un local;
   } storage{};
 
-  // `invalid_argument` where the host is no numeric address.
+  // `invalid_argument` where the host is no numeric address, the path is longer than the system
+  // takes (it is never cut), or the endpoint is one that has no address.
   [[nodiscard]] static Result<SocketAddress> from(const Endpoint& endpoint);
 
   [[nodiscard]] sockaddr* any() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
@@ -27,13 +30,16 @@ struct SocketAddress {
     return reinterpret_cast<const sockaddr*>(&storage);
   }
   [[nodiscard]] int family() const noexcept { return any()->sa_family; }
-  [[nodiscard]] socklen_t size() const noexcept {
-    return family() == AF_INET6 ? sizeof storage.v6 : sizeof storage.v4;
-  }
+  [[nodiscard]] socklen_t size() const noexcept;
+  // Of an IP address.
   [[nodiscard]] std::uint16_t port() const noexcept;
-  // The same address and port; the interface of a link's own address does not count.
+  // The same IP address and port; the interface of a link's own address does not count.
   [[nodiscard]] bool operator==(const SocketAddress& other) const noexcept;
-  // "127.0.0.1:80", "[::1]:80".
+  // Of an IP address, without brackets.
+  [[nodiscard]] std::string host() const;
+  // Of a local one; empty where it is bound to no file.
+  [[nodiscard]] std::string path() const;
+  // "127.0.0.1:80", "[::1]:80", or the path.
   [[nodiscard]] std::string text() const;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/socket_stream.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -9,13 +8,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "cleave/core/peer_credentials.h"
 #include "cleave/core/send_file.h"
-#include "cleave/core/socket_address.h"
+#include "cleave/core/socket_option.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -27,25 +25,32 @@ Stream::Moved moved(ssize_t count) {
   return {Stream::Outcome::gone, 0};
 }
 
-void set(const Fd& socket, int level, int name, int value) {
-  (void)::setsockopt(socket.get(), level, name, &value, sizeof value);
+void set_tcp_options(int fd, const SocketOptions& options) {
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
+  (void)set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keep_alive ? 1 : 0);
+  if (!options.keep_alive) return;
+  // About two minutes of silence.
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
+// Our end.
+SocketAddress own_address(int fd) {
+  SocketAddress address;
+  socklen_t size = sizeof address.storage;
+  (void)::getsockname(fd, address.any(), &size);
+  return address;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Stream>> SocketStream::adopt(Loop& loop, Fd socket,
                                                     const SocketOptions& options) {
-  // On a local socket these fail, and are not needed.
-  if (options.no_delay) set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (options.keep_alive) {
-    // About two minutes of silence.
-    set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(socket, IPPROTO_TCP, TCP_KEEPIDLE, 60);
-    set(socket, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-    set(socket, IPPROTO_TCP, TCP_KEEPCNT, 4);
-  }
   const int fd = socket.get();
-  std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket)));
+  const bool local = own_address(fd).family() == AF_UNIX;
+  if (!local) set_tcp_options(fd, options);
+  std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket), local));
   Result<Watcher> watcher = Watcher::create(
       loop, fd, [self = stream.get()](Watcher::Events events) { self->on_watched(events); });
   if (!watcher) return fail(std::move(watcher.error()));
@@ -58,7 +63,7 @@ SocketStream::~SocketStream() {
 }
 
 void SocketStream::watch(Interest interest) {
-  hangup_ = interest.hangup;
+  interest_ = interest;
   // Watching for priority data alone still tells a reset, without spinning after an end of input
   // as watching for that would (measured on libuv 1.44.2).
   const bool nothing = !interest.read && !interest.write && !interest.hangup;
@@ -69,23 +74,41 @@ void SocketStream::watch(Interest interest) {
 }
 
 void SocketStream::on_watched(Watcher::Events events) {
-  // Errors come as readable and writable where either is watched: the read or the write says what
-  // it is, and gives the bytes that came before it.
   if (events.readable || events.writable) {
     return events_->on_ready(events.readable, events.writable);
   }
-  if (events.error) return events_->on_hangup(true);
+  if (events.error) return on_error();
   if (events.priority) {
     // Urgent data, which nobody uses and which stays until it is taken.
     char urgent = 0;
     (void)::recv(socket_.get(), &urgent, 1, MSG_OOB);
   }
-  if (events.hangup && std::exchange(hangup_, false)) events_->on_hangup(false);
+  if (events.hangup) tell_hangup();
+}
+
+// A reset, or a local peer that has closed. The watcher has stopped by itself.
+void SocketStream::on_error() {
+  // Where it is to be read, the read says what it is, and gives the bytes that came before it.
+  if (interest_.read) return events_->on_ready(true, false);
+  if (interest_.write || input_ended_ || !local_) return events_->on_hangup(true);
+  // All that can still come from here is what was sent before. It is read when there is room for
+  // it; until then nothing is watched.
+  tell_hangup();
+}
+
+void SocketStream::tell_hangup() {
+  if (!interest_.hangup) return;
+  interest_.hangup = false;
+  watch(interest_);  // it stays so, and would be told in every turn
+  events_->on_hangup(false);
 }
 
 Stream::Moved SocketStream::read(std::span<char> into) {
   const Moved result = moved(::recv(socket_.get(), into.data(), into.size(), 0));
-  if (result.outcome == Outcome::done && result.bytes == 0) return {Outcome::end, 0};
+  if (result.outcome == Outcome::done && result.bytes == 0) {
+    input_ended_ = true;
+    return {Outcome::end, 0};
+  }
   return result;
 }
 
@@ -120,63 +143,88 @@ void SocketStream::reset_on_close() {
 }
 
 Peer SocketStream::peer() const {
+  const int fd = socket_.get();
+  if (local_) {
+    return {.address = "unix",
+            .local_address = own_address(fd).path(),
+            .credentials = peer_credentials(fd)};
+  }
   SocketAddress address;
   socklen_t size = sizeof address.storage;
-  if (::getpeername(socket_.get(), address.any(), &size) != 0) return {"unknown"};
-  return {address.text()};
+  if (::getpeername(fd, address.any(), &size) != 0) return {"unknown"};
+  return {.address = address.text(), .local_address = own_address(fd).text()};
 }
 
 // ---- SocketConnector ----------------------------------------------------------------------------
 
-SocketConnector::SocketConnector(Loop& loop, Done done)
-    : loop_(loop), done_(std::move(done)), timer_(loop, [this] {
-        finish(fail(Errc::unavailable, "the server did not answer in time"));
-      }) {}
+namespace {
+
+// Between two attempts to connect to a local socket that is not accepted from: the system would
+// make one wait there, and does not tell when there is room.
+constexpr Millis kAgain(10);
+
+}  // namespace
+
+SocketConnector::SocketConnector(Loop& loop, const Endpoint& endpoint, Done done)
+    : loop_(loop),
+      endpoint_(endpoint),
+      done_(std::move(done)),
+      attempt_(loop, [this] { attempt(); }),
+      timeout_(loop,
+               [this] { finish(fail(Errc::unavailable, "the server did not answer in time")); }) {}
 
 std::unique_ptr<SocketConnector> SocketConnector::start(Loop& loop, const Endpoint& endpoint,
                                                         Millis timeout, Done done) {
-  std::unique_ptr<SocketConnector> self(new SocketConnector(loop, std::move(done)));
-  const auto fail_later = [&](std::string message) {
-    self->later_ = fail(Errc::unavailable, std::move(message));
-    self->timer_ =
-        Timer(loop, [connector = self.get()] { connector->finish(std::move(connector->later_)); });
-    self->timer_.start(Millis(0));
-  };
-  const Result<SocketAddress> address = SocketAddress::from(endpoint);
-  if (!address) {
-    fail_later(address.error().message);
-    return self;
-  }
-  self->socket_ = Fd(::socket(address->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  const int fd = self->socket_.get();
-  if (fd < 0 || (::connect(fd, address->any(), address->size()) != 0 && errno != EINPROGRESS)) {
-    fail_later("cannot connect to " + endpoint.url() + ": " + std::strerror(errno));
-    return self;
-  }
-  Result<Watcher> watcher =
-      Watcher::create(loop, fd, [connector = self.get(), url = endpoint.url()](Watcher::Events) {
-        int error = 0;
-        socklen_t size = sizeof error;
-        (void)::getsockopt(connector->socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-        connector->watcher_.reset();
-        if (error != 0) {
-          return connector->finish(
-              fail(Errc::unavailable, "cannot connect to " + url + ": " + std::strerror(error)));
-        }
-        connector->finish(SocketStream::adopt(connector->loop_, std::move(connector->socket_)));
-      });
-  if (!watcher) {
-    fail_later(watcher.error().message);
-    return self;
-  }
-  watcher->watch({.writable = true});
-  self->watcher_ = std::make_unique<Watcher>(std::move(*watcher));
-  self->timer_.start(timeout);
+  std::unique_ptr<SocketConnector> self(new SocketConnector(loop, endpoint, std::move(done)));
+  self->timeout_.start(timeout);
+  self->attempt_.start(Millis(0));  // which may be the end of it, and `done` is called later
   return self;
 }
 
+Result<void> SocketConnector::open() {
+  if (endpoint_.is_datagram()) {
+    return fail(Errc::invalid_argument,
+                "cannot connect to " + endpoint_.url() + ": datagrams are taken there");
+  }
+  Result<SocketAddress> address = SocketAddress::from(endpoint_);
+  if (!address) return fail(std::move(address.error()));
+  address_ = *address;
+  socket_ = Fd(::socket(address_.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket_) return fail(socket_error("connect to", endpoint_));
+  if (auto done = set_buffers(socket_.get(), endpoint_); !done) return done;
+  Result<Watcher> watcher = Watcher::create(loop_, socket_.get(), [this](Watcher::Events) {
+    errno = socket_option(socket_.get(), SOL_SOCKET, SO_ERROR).value_or(EIO);
+    connected(errno == 0);
+  });
+  if (!watcher) return fail(std::move(watcher.error()));
+  watcher_ = std::make_unique<Watcher>(std::move(*watcher));
+  return {};
+}
+
+void SocketConnector::attempt() {
+  if (!socket_) {
+    if (Result<void> opened = open(); !opened) return finish(fail(std::move(opened.error())));
+  }
+  if (::connect(socket_.get(), address_.any(), address_.size()) == 0) return connected(true);
+  if (errno == EINPROGRESS) return watcher_->watch({.writable = true});
+  if (errno == EAGAIN && address_.family() == AF_UNIX) return attempt_.start(kAgain);
+  connected(false);
+}
+
+// By errno, where it could not be.
+void SocketConnector::connected(bool success) {
+  if (!success) {
+    Error error = socket_error("connect to", endpoint_);
+    if (error.code != Errc::permission_denied) error.code = Errc::unavailable;
+    return finish(fail(std::move(error)));
+  }
+  watcher_.reset();
+  finish(SocketStream::adopt(loop_, std::move(socket_), endpoint_.options));
+}
+
 void SocketConnector::finish(Result<std::unique_ptr<Stream>> result) {
-  timer_.stop();
+  timeout_.stop();
+  attempt_.stop();
   watcher_.reset();
   Done done = std::move(done_);
   done(std::move(result));  // may destroy this

@@ -7,6 +7,7 @@
 #include "cleave/core/endpoint.h"
 #include "cleave/core/file.h"
 #include "cleave/core/loop.h"
+#include "cleave/core/socket_address.h"
 #include "cleave/core/stream.h"
 #include "cleave/core/unique_function.h"
 #include "cleave/core/watcher.h"
@@ -18,6 +19,10 @@ inline namespace v0 {
 // Reads, writes and sends files itself and uses the loop for readiness only. libuv's streams would
 // send one queued request a turn (1.44), keep each request's memory past the connection's end, not
 // share their descriptor with sendfile(2), and not see a reset while reading is paused.
+//
+// The end of a local socket's peer can be told from a mere end of its input, other than with TCP:
+// it is told as gone, as a reset is, but not before all that it sent was read. A local socket
+// cannot be reset: its peer sees an end of input instead.
 class SocketStream final : public Stream {
  public:
   // Over a connected, non-blocking socket.
@@ -36,16 +41,21 @@ class SocketStream final : public Stream {
   [[nodiscard]] Peer peer() const override;
 
  private:
-  explicit SocketStream(Fd socket) noexcept : socket_(std::move(socket)) {}
+  SocketStream(Fd socket, bool local) noexcept : socket_(std::move(socket)), local_(local) {}
   void on_watched(Watcher::Events events);
+  void on_error();
+  void tell_hangup();
 
   Fd socket_;  // declared first: the watcher must go before it
   std::unique_ptr<Watcher> watcher_;
   Events* events_ = nullptr;
-  bool hangup_ = false;
+  Interest interest_;
+  const bool local_;
+  bool input_ended_ = false;  // and all before the end was read
 };
 
-// Connects without blocking; `done` is called later, once, unless the connector is destroyed first.
+// Connects to a tcp or unix endpoint without blocking; `done` is called later, once, unless the
+// connector is destroyed first.
 class SocketConnector {
  public:
   using Done = UniqueFunction<void(Result<std::unique_ptr<Stream>>)>;
@@ -53,15 +63,20 @@ class SocketConnector {
                                                               Millis timeout, Done done);
 
  private:
-  explicit SocketConnector(Loop& loop, Done done);
+  SocketConnector(Loop& loop, const Endpoint& endpoint, Done done);
+  Result<void> open();
+  void attempt();
+  void connected(bool success);
   void finish(Result<std::unique_ptr<Stream>> result);
 
   Loop& loop_;
+  const Endpoint endpoint_;
   Done done_;
+  SocketAddress address_;
   Fd socket_;
   std::unique_ptr<Watcher> watcher_;
-  Timer timer_;
-  Result<std::unique_ptr<Stream>> later_;  // the result, where it is known at once
+  Timer attempt_;  // the first one, and every further one
+  Timer timeout_;
 };
 
 }  // namespace v0

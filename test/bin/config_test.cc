@@ -60,7 +60,8 @@ class TemporaryFile {
 TEST_CASE("without arguments cleaved serves loopback, keeps files and runs nothing") {
   const auto config = configured({});
   REQUIRE(config);
-  CHECK(config->listen == std::vector<std::string>{"tcp://127.0.0.1:8080"});
+  CHECK(config->listen.empty());
+  CHECK(kDefaultListen == "tcp://127.0.0.1:8080");
   CHECK(config->root == "./file_upload");
   CHECK(config->exec.mode == ExecMode::off);
   CHECK(config->log_format == LogFormat::text);
@@ -194,12 +195,28 @@ TEST_CASE("a listener off loopback needs --insecure") {
   CHECK(says(refused({"--listen", "tcp://0.0.0.0:8080"}), "write files; give --insecure"));
   CHECK(says(refused({"--listen", "tcp://[::]:0", "--exec", "shell"}), "run any program"));
   CHECK(configured({"--listen", "tcp://0.0.0.0:8080", "--insecure"}));
+  CHECK(says(refused({"--listen", "udp://0.0.0.0:9000?wire=raw&cmd=upper"}), "--insecure"));
   CHECK(configured({"--listen", "tcp://[::1]:8080", "--exec", "shell"}));
   CHECK(says(refused({"--listen", "udp://0.0.0.0:0?wire=raw&cmd=upper", "--exec", "shell"}),
              "answer each other for ever; give --insecure"));
   CHECK(says(refused({"--listen", "udp://[::]:0"}), "send its answers to others; give --insecure"));
   CHECK(configured({"--listen", "udp://0.0.0.0:0?wire=raw&cmd=upper", "--insecure"}));
   CHECK(configured({"--listen", "udp://127.0.0.1:0?wire=raw&cmd=upper"}));
+  CHECK(configured({"--listen", "unix:/run/cleave.sock", "--exec", "shell"}));
+}
+
+TEST_CASE("where an inherited socket is shows later, and it is judged then") {
+  CHECK(configured({"--listen", "fd:web"}));
+  Config config;
+  Endpoint found = Endpoint::parse("tcp://0.0.0.0:80").value();
+  const auto refusal = check_reach(found, config);
+  REQUIRE_FALSE(refusal.has_value());
+  CHECK(refusal.error().code == Errc::invalid_argument);
+  config.insecure = true;
+  CHECK(check_reach(found, config));
+  found.host = "127.0.0.1";
+  config.insecure = false;
+  CHECK(check_reach(found, config));
 }
 
 TEST_CASE("a program must be ended before the request that runs it is") {
@@ -210,7 +227,7 @@ TEST_CASE("a program must be ended before the request that runs it is") {
 
 TEST_CASE("one listener that cannot be used refuses the whole configuration") {
   CHECK(says(refused({"--listen", "tcp://127.0.0.1:0", "--listen", "udp://127.0.0.1"}),
-             "expected a port"));
+             "listen: 'udp://127.0.0.1': expected a port behind the host"));
   CHECK(says(refused({"--listen", "8080"}), "listen: '8080': expected tcp://HOST:PORT"));
 }
 

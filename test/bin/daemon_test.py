@@ -81,6 +81,7 @@ class Configuration(Test):
     def test_wrong_usage_is_2(self):
         self.assertIn("--help", self.refused("--nonsense", status=2))
         self.assertIn("not built yet", self.refused("--exec", "/etc/allowed.toml", status=2))
+        self.assertIn("expected tcp://HOST:PORT", self.refused("--listen", "8080", status=2))
         self.assertIn("--insecure", self.refused("--listen", "tcp://0.0.0.0:0", status=2))
 
     def test_a_mistake_in_the_file_is_2_and_names_the_line(self):

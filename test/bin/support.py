@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 
 # Where the programs were built; ctest says so.
 BIN = pathlib.Path(os.environ.get("CLEAVE_BIN_DIR", "build/bin")).resolve()
@@ -138,6 +139,15 @@ class Peer:
     """A connection to a server, that speaks in frames."""
 
     def __init__(self, url):
+        if url.startswith("unix:"):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(PATIENCE)
+            try:
+                self.socket.connect(urllib.parse.unquote(url[len("unix:"):].split("?")[0]))
+            except OSError:
+                self.socket.close()
+                raise
+            return
         host, port = re.match(r"tcp://\[?([^\]/]*?)\]?:(\d+)", url).groups()
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
 

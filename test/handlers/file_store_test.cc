@@ -16,9 +16,10 @@
 #include <cstring>
 #include <thread>
 
-#include "scratch_directory.h"
+#include "cleave/testing/scratch_directory.h"
 
 using namespace cleave;
+using namespace cleave::testing;
 namespace fs = std::filesystem;
 
 namespace {

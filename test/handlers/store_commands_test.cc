@@ -19,7 +19,7 @@
 #include "cleave/testing/frame_bytes.h"
 #include "cleave/testing/live_server.h"
 #include "cleave/testing/plain_client.h"
-#include "scratch_directory.h"
+#include "cleave/testing/scratch_directory.h"
 
 using namespace cleave;
 using namespace cleave::testing;

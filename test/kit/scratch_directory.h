@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+namespace cleave::testing {
+
 // A new directory, removed with everything in it at the end.
 class ScratchDirectory {
  public:
@@ -44,3 +46,5 @@ inline void make_file(const std::filesystem::path& path, std::string_view conten
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << content;
 }
+
+}  // namespace cleave::testing
