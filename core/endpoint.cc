@@ -48,8 +48,7 @@ std::optional<Number> number_from(std::string_view digits, int base = 10) {
   return number;
 }
 
-// ---- Options
-// -------------------------------------------------------------------------------------
+// ---- Options ------------------------------------------------------------------------------------
 
 using Transport = Endpoint::Transport;
 
@@ -86,7 +85,7 @@ struct Count {
 };
 constexpr std::array kCounts = {
     Count{"backlog", &SocketOptions::backlog, 1, 65'535, kTcp | kLocal},
-    Count{"packet_bytes", &SocketOptions::packet_bytes, 1, 262'144, kTcp | kLocal | kInherited},
+    Count{"packet_bytes", &SocketOptions::packet_bytes, 64, 262'144, kTcp | kLocal | kInherited},
 };
 
 struct BufferSize {
@@ -189,6 +188,10 @@ Refusal contradiction(const Endpoint& endpoint) {
     return "the option cmd belongs to the wires raw, ready, prefix and header; on the wire frame "
            "each message names its own";
   }
+  if (endpoint.wire == Wire::frame &&
+      endpoint.options.packet_bytes != SocketOptions().packet_bytes) {
+    return "the option packet_bytes belongs to the wires raw, ready, prefix and header";
+  }
   if (endpoint.is_datagram() && endpoint.wire != Wire::frame && endpoint.wire != Wire::raw) {
     return "a datagram carries the wire frame or raw, and not " +
            std::string(to_string(endpoint.wire));
@@ -241,8 +244,7 @@ std::string options_text(const Endpoint& endpoint) {
   return text;
 }
 
-// ---- Addresses
-// -----------------------------------------------------------------------------------
+// ---- Addresses ----------------------------------------------------------------------------------
 
 Refusal read_host_and_port(std::string_view rest, Endpoint& endpoint) {
   std::optional<std::string> host;

@@ -39,8 +39,8 @@ struct SocketOptions {
   std::optional<std::uint32_t> send_buffer = {};
   // Who may connect, as chmod(1) takes it. (unix)
   std::uint32_t mode = 0600;
-  // The most that is one message on a bare wire, 1 to 262,144; a longer read becomes several. (bare
-  // wires of tcp and unix)
+  // The most that is one message on a bare wire of tcp or unix, 64 to 262,144: on raw a longer read
+  // becomes several messages, on the others it is refused.
   std::uint32_t packet_bytes = 65'536;
 
   bool operator==(const SocketOptions&) const = default;
@@ -57,11 +57,11 @@ struct Endpoint {
   enum class Transport : std::uint8_t { tcp, udp, local, inherited };
 
   Transport transport = Transport::tcp;
-  std::string host;        // tcp, udp: a numeric address, without brackets
+  std::string host = {};   // tcp, udp: a numeric address, without brackets
   std::uint16_t port = 0;  // tcp, udp
-  std::string path;        // local: the socket's file, at most 107 bytes; inherited: its name
+  std::string path = {};   // local: the socket's file, at most 107 bytes; inherited: its name
   Wire wire = Wire::frame;
-  std::string cmd;  // which command a bare wire's messages are for; empty on the wire frame
+  std::string cmd = {};  // which command a bare wire's messages are for; empty on the wire frame
   SocketOptions options = {};
 
   // `invalid_argument` with a sentence for what it cannot read. "localhost" stands for 127.0.0.1.

@@ -150,8 +150,7 @@ Peer SocketStream::peer() const {
   return {.address = address.text(), .local_address = own_address(fd).text()};
 }
 
-// ---- SocketConnector
-// ----------------------------------------------------------------------------------
+// ---- SocketConnector ----------------------------------------------------------------------------
 
 namespace {
 
