@@ -33,8 +33,7 @@ Result<void> set_options(int fd, int family, const Endpoint& endpoint) {
   return set_buffers(fd, endpoint);
 }
 
-// ---- Sockets that were made elsewhere
-// ----------------------------------------------------------
+// ---- Sockets that were made elsewhere -----------------------------------------------------------
 
 tl::unexpected<Error> refuse(const Endpoint& how, const std::string& reason) {
   return fail(Errc::invalid_argument, "cannot serve " + how.url() + ": " + reason);

@@ -193,8 +193,7 @@ Result<void> SocketConnector::open() {
   if (!socket_) return fail(socket_error("connect to", endpoint_));
   if (auto done = set_buffers(socket_.get(), endpoint_); !done) return done;
   Result<Watcher> watcher = Watcher::create(loop_, socket_.get(), [this](Watcher::Events) {
-    errno = socket_option(socket_.get(), SOL_SOCKET, SO_ERROR).value_or(EIO);
-    connected(errno == 0);
+    answered(socket_option(socket_.get(), SOL_SOCKET, SO_ERROR).value_or(EIO));
   });
   if (!watcher) return fail(std::move(watcher.error()));
   watcher_ = std::make_unique<Watcher>(std::move(*watcher));
@@ -205,15 +204,16 @@ void SocketConnector::attempt() {
   if (!socket_) {
     if (Result<void> opened = open(); !opened) return finish(fail(std::move(opened.error())));
   }
-  if (::connect(socket_.get(), address_.any(), address_.size()) == 0) return connected(true);
+  if (::connect(socket_.get(), address_.any(), address_.size()) == 0) return answered(0);
   if (errno == EINPROGRESS) return watcher_->watch({.writable = true});
   if (errno == EAGAIN && address_.family() == AF_UNIX) return attempt_.start(kAgain);
-  connected(false);
+  answered(errno);
 }
 
-// By errno, where it could not be.
-void SocketConnector::connected(bool success) {
-  if (!success) {
+// `number` is an errno, or 0.
+void SocketConnector::answered(int number) {
+  if (number != 0) {
+    errno = number;
     Error error = socket_error("connect to", endpoint_);
     if (error.code != Errc::permission_denied) error.code = Errc::unavailable;
     return finish(fail(std::move(error)));

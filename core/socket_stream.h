@@ -66,7 +66,7 @@ class SocketConnector {
   SocketConnector(Loop& loop, const Endpoint& endpoint, Done done);
   Result<void> open();
   void attempt();
-  void connected(bool success);
+  void answered(int number);
   void finish(Result<std::unique_ptr<Stream>> result);
 
   Loop& loop_;

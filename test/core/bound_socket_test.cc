@@ -78,8 +78,7 @@ bool is_close_on_exec(int fd) {
 
 }  // namespace
 
-// ---- Options
-// -------------------------------------------------------------------------------------
+// ---- Options ------------------------------------------------------------------------------------
 
 TEST_CASE("a TCP listener reuses its address and nothing else, unless it is told otherwise") {
   const BoundSocket usual = opened("tcp://127.0.0.1:0");
@@ -197,8 +196,7 @@ TEST_CASE("an inherited socket is not opened by its name") {
   CHECK(socket.error().code == Errc::invalid_argument);
 }
 
-// ---- Sockets that were made elsewhere
-// ----------------------------------------------------------
+// ---- Sockets that were made elsewhere -----------------------------------------------------------
 
 namespace {
 

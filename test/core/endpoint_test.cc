@@ -55,7 +55,7 @@ TEST_CASE("what url() writes, parse() reads") {
            "&keep_alive=off&backlog=1&packet_bytes=1024&receive_buffer=4096&send_buffer=8192",
            "tcp://[::]:0?wire=frame&dual_stack=on",
            "unix:/run/cleave.sock?wire=frame",
-           "unix:a/relative/path?wire=header&cmd=exec&backlog=64&packet_bytes=1&mode=0660",
+           "unix:a/relative/path?wire=header&cmd=exec&backlog=64&packet_bytes=64&mode=0660",
            "unix:/a%20path/with%25/%3F/and%0A/\xc3\xa9?wire=prefix&cmd=upper&mode=0000",
            "fd:3?wire=frame",
            "fd:web%3F?wire=raw&cmd=upper&no_delay=off&keep_alive=off&packet_bytes=1024"
@@ -230,7 +230,7 @@ void has(std::string_view option, std::string_view transports) {
 // A number from `min` to `max`, put where `field` says.
 template <typename Field>
 void is_number(const std::string& name, std::uint32_t min, std::uint32_t max, Field field) {
-  const std::string url = "tcp://127.0.0.1:80?" + name + "=";
+  const std::string url = "tcp://127.0.0.1:80?wire=raw&" + name + "=";
   const std::string range =
       "expected " + name + " from " + std::to_string(min) + " to " + std::to_string(max);
   for (const std::uint32_t value : {min, max}) {
@@ -262,7 +262,7 @@ TEST_CASE("every option has its transports") {
   has("keep_alive=off", "tf");
   has("dual_stack=on", "tu");
   has("backlog=5", "tl");
-  has("packet_bytes=5", "tlf");
+  has("packet_bytes=500&wire=raw", "tlf");
   has("receive_buffer=5000", "tulf");
   has("send_buffer=5000", "tulf");
   has("mode=0660", "l");
@@ -276,7 +276,7 @@ TEST_CASE("every option has its values") {
   is_switch("keep_alive", true, &Options::keep_alive);
   is_switch("dual_stack", false, &Options::dual_stack);
   is_number("backlog", 1, 65'535, &Options::backlog);
-  is_number("packet_bytes", 1, 262'144, &Options::packet_bytes);
+  is_number("packet_bytes", 64, 262'144, &Options::packet_bytes);
   is_number("receive_buffer", 1'024, 1'073'741'824, &Options::receive_buffer);
   is_number("send_buffer", 1'024, 1'073'741'824, &Options::send_buffer);
   CHECK(Endpoint::parse("unix:/s").value().options.mode == 0600);
@@ -287,6 +287,10 @@ TEST_CASE("every option has its values") {
     CHECK(says(refusal("unix:/s?mode=" + mode), "expected mode as three octal digits"));
   }
   CHECK(Endpoint::parse("tcp://[::]:1?backlog=5&backlog=6").value().options.backlog == 6);
+}
+
+TEST_CASE("packet_bytes is for wires without frames") {
+  CHECK(says(refusal("tcp://127.0.0.1:80?packet_bytes=100"), "the option packet_bytes belongs to"));
 }
 
 TEST_CASE("dual_stack is for IPv6 addresses") {

@@ -139,8 +139,7 @@ constexpr Stream::Interest kPaused = {.hangup = true};
 
 }  // namespace
 
-// ---- A local peer that closes
-// --------------------------------------------------------------------
+// ---- A local peer that closes -------------------------------------------------------------------
 
 TEST_CASE("a local peer that closes while reading is paused loses nothing that it sent") {
   auto loop = make_loop();
@@ -250,8 +249,7 @@ TEST_CASE("a local peer that has gone is told to a writer, whose write then fail
   CHECK(local.stream->write({&piece, 1}).outcome == Stream::Outcome::gone);
 }
 
-// ---- A TCP peer that resets
-// ----------------------------------------------------------------------
+// ---- A TCP peer that resets ---------------------------------------------------------------------
 
 TEST_CASE("what a TCP peer sent before it reset the connection is read, then it has gone") {
   auto loop = make_loop();
@@ -287,8 +285,7 @@ TEST_CASE("a TCP peer's half-close is told once while reading is paused, and cos
   CHECK(tcp.told_soon().empty());
 }
 
-// ---- Addresses, credentials, options
-// -------------------------------------------------------------
+// ---- Addresses, credentials, options ------------------------------------------------------------
 
 TEST_CASE("a TCP stream knows the addresses of both ends") {
   auto loop = make_loop();
@@ -351,8 +348,7 @@ TEST_CASE("no_delay and keep_alive are set on a TCP stream, or not") {
   }
 }
 
-// ---- Connecting
-// ----------------------------------------------------------------------------------
+// ---- Connecting ---------------------------------------------------------------------------------
 
 namespace {
 
@@ -450,8 +446,7 @@ TEST_CASE("a client's own socket has the options of its URL") {
   CHECK(socket_option(found, IPPROTO_TCP, TCP_NODELAY) == 0);
 }
 
-// ---- All of it
-// -----------------------------------------------------------------------------------
+// ---- All of it ----------------------------------------------------------------------------------
 
 TEST_CASE("one-way requests of a local peer that closes at once after them are all served") {
   auto loop = make_loop();
