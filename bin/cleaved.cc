@@ -200,6 +200,8 @@ int main(int argc, char** argv) {
   }
   const Result<Config> config = load_config(*command_line);
   if (!config) return give_up(config.error(), kWrongUsage);
+  const Result<void> offers = check_offers(*config);
+  if (!offers) return give_up(offers.error(), kWrongUsage);
   if (command_line->check) {
     std::puts("the configuration is valid");
     return kClean;

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "cleave/core/server.h"
 #include "cleave/handlers/echo.h"
 #include "cleave/handlers/exec.h"
 #include "cleave/handlers/file_store.h"
@@ -13,19 +14,44 @@
 namespace cleave {
 inline namespace v0 {
 
-Result<void> add_commands(Router& router, Loop& loop, const Config& config, const Metrics& metrics,
-                          std::function<Limits()> limits) {
-  Result<std::shared_ptr<const FileStore>> store = FileStore::open(config.root);
-  if (!store) return fail(store.error());
+namespace {
+
+void add_all(Router& router, Loop& loop, const Config& config, const Metrics& metrics,
+             std::function<Limits()> limits, std::shared_ptr<const FileStore> store) {
   add_echo(router);
   add_upper(router);
   add_exec(router, loop, config.exec);
-  add_store(router, loop, *std::move(store));
+  add_store(router, loop, std::move(store));
   add_introspection(router, loop, metrics,
                     [limits = std::move(limits), exec = config.exec](Members& into) {
                       write_limits(into, limit_table(), limits());
                       write_limits(into, exec_limit_table(), exec);
                     });
+}
+
+}  // namespace
+
+Result<void> add_commands(Router& router, Loop& loop, const Config& config, const Metrics& metrics,
+                          std::function<Limits()> limits) {
+  Result<std::shared_ptr<const FileStore>> store = FileStore::open(config.root);
+  if (!store) return fail(store.error());
+  add_all(router, loop, config, metrics, std::move(limits), *std::move(store));
+  return {};
+}
+
+Result<void> check_offers(const Config& config) {
+  Result<std::unique_ptr<Loop>> loop = Loop::create();
+  if (!loop) return fail(loop.error());
+  const Metrics metrics;
+  Router router;
+  add_all(
+      router, **loop, config, metrics, [] { return Limits(); }, nullptr);
+  const Server server(**loop, router);
+  for (const std::string& url : config.listen) {
+    Result<void> checked = Endpoint::parse(url).and_then(
+        [&server](const Endpoint& endpoint) { return server.check(endpoint); });
+    if (!checked) return checked;
+  }
   return {};
 }
 

@@ -18,5 +18,9 @@ inline namespace v0 {
 [[nodiscard]] Result<void> add_commands(Router& router, Loop& loop, const Config& config,
                                         const Metrics& metrics, std::function<Limits()> limits);
 
+// Whether what the configuration listens on has something to offer: `invalid_argument` for a bare
+// wire without a command, or with one that has no bare messages. Nothing is opened.
+[[nodiscard]] Result<void> check_offers(const Config& config);
+
 }  // namespace v0
 }  // namespace cleave

@@ -19,7 +19,7 @@ class ListenerRule final : public Admission {
  public:
   // `config` outlives it.
   explicit ListenerRule(const Config& config) noexcept : config_(config) {}
-  Result<void> on_activate(const Endpoint& endpoint, int /*fd*/) override {
+  Result<void> may_activate(const Endpoint& endpoint, int /*fd*/) override {
     return check_reach(endpoint, config_);
   }
 

@@ -18,12 +18,12 @@ class CLEAVE_API Admission {
 
   // A listening socket was made and has its options; it is to be bound. The place for options that
   // Endpoint does not know. Not asked for an inherited socket, which is bound already.
-  virtual Result<void> on_bind(const Endpoint& /*endpoint*/, int /*fd*/) { return {}; }
+  virtual Result<void> may_bind(const Endpoint& /*endpoint*/, int /*fd*/) { return {}; }
   // It is bound (`endpoint` has the port), and is to take connections or datagrams.
-  virtual Result<void> on_activate(const Endpoint& /*endpoint*/, int /*fd*/) { return {}; }
+  virtual Result<void> may_activate(const Endpoint& /*endpoint*/, int /*fd*/) { return {}; }
   // A peer has connected, and nothing was read from it yet. Refused, it is told the error where its
   // wire can say one, counted as shed, and closed.
-  virtual Result<void> on_accept(const Peer& /*peer*/) { return {}; }
+  virtual Result<void> may_accept(const Peer& /*peer*/) { return {}; }
 };
 
 }  // namespace v0

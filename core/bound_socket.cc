@@ -73,7 +73,7 @@ Result<BoundSocket> BoundSocket::open(const Endpoint& endpoint, Admission& admis
   if (auto done = set_options(fd, address->family(), endpoint); !done) {
     return fail(std::move(done.error()));
   }
-  if (auto admitted = admission.on_bind(endpoint, fd); !admitted) {
+  if (auto admitted = admission.may_bind(endpoint, fd); !admitted) {
     return fail(std::move(admitted.error()));
   }
   Endpoint bound = endpoint;
@@ -93,7 +93,7 @@ Result<BoundSocket> BoundSocket::open(const Endpoint& endpoint, Admission& admis
     socklen_t size = sizeof address->storage;
     if (::getsockname(fd, address->any(), &size) == 0) bound.port = address->port();
   }
-  if (auto admitted = admission.on_activate(bound, fd); !admitted) {
+  if (auto admitted = admission.may_activate(bound, fd); !admitted) {
     return fail(std::move(admitted.error()));
   }
   if (!endpoint.is_datagram() && ::listen(fd, static_cast<int>(endpoint.options.backlog)) != 0) {
@@ -131,7 +131,7 @@ Result<BoundSocket> BoundSocket::adopt(Fd socket, const Endpoint& how, Admission
       ::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
     return fail(socket_error("serve", found));
   }
-  if (auto admitted = admission.on_activate(found, fd); !admitted) {
+  if (auto admitted = admission.may_activate(found, fd); !admitted) {
     return fail(std::move(admitted.error()));
   }
   return BoundSocket(std::move(socket), {}, std::move(found));

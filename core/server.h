@@ -49,10 +49,12 @@ class CLEAVE_API Server {
   // Listens from now on. Returns the URL with the port that was bound (0 picks one). A local
   // socket's file is removed when the listener closes.
   // `invalid_argument` where the endpoint cannot be served: a bare wire without a `cmd`, or with
-  // one that takes no bare messages.
+  // one that takes no bare messages; `unavailable` while the server drains.
   [[nodiscard]] Result<std::string> listen(std::string_view url);
   [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
-  // The same on a socket that was made elsewhere: one that listens for TCP or at a path, or is
+  // What listen() would refuse without trying: an endpoint that this server has nothing for.
+  [[nodiscard]] Result<void> check(const Endpoint& endpoint) const;
+  // As listen(), on a socket that was made elsewhere: one that listens for TCP or at a path, or is
   // bound for UDP. Where it is is found by asking it. `how` is an `fd:` endpoint: its name is for
   // the error's sentence, and its wire, command and options count. Takes the descriptor, which goes
   // with the listener; a socket's file stays. `invalid_argument` for what cannot be served.

@@ -122,7 +122,7 @@ void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
                          " connections, the limit is " +
                          std::to_string(options_.limits.max_connections) + " (max_connections)"});
   }
-  if (const Result<void> admitted = admission_->on_accept(stream->peer()); !admitted) {
+  if (const Result<void> admitted = admission_->may_accept(stream->peer()); !admitted) {
     return shed(*stream, service.wire, admitted.error());
   }
   if (shut_) return;
@@ -253,6 +253,11 @@ Result<std::string> Server::adopt(Fd socket, const Endpoint& how) {
 }
 void Server::serve(std::unique_ptr<Stream> stream) {
   core_->serve(std::move(stream), {});
+}
+Result<void> Server::check(const Endpoint& endpoint) const {
+  const Result<Service> service = Service::of(endpoint, core_->router());
+  if (!service) return fail(service.error());
+  return {};
 }
 Result<void> Server::serve(std::unique_ptr<Stream> stream, const Endpoint& endpoint) {
   const Result<Service> service = Service::of(endpoint, core_->router());

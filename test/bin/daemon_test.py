@@ -81,6 +81,13 @@ class Configuration(Test):
     def test_wrong_usage_is_2(self):
         self.assertIn("--help", self.refused("--nonsense", status=2))
         self.assertIn("not built yet", self.refused("--exec", "/etc/allowed.toml", status=2))
+        for url, sentence in (("tcp://127.0.0.1:0?wire=raw", "needs a command"),
+                              ("tcp://127.0.0.1:0?wire=raw&cmd=nothing", "there is no command"),
+                              ("tcp://127.0.0.1:0?wire=prefix&cmd=put", "bare messages"),
+                              ("tcp://127.0.0.1:0?wire=ready&cmd=exec", "exec is off"),
+                              ("udp://127.0.0.1:0?wire=raw&cmd=help", "not offered to datagrams")):
+            self.assertIn(sentence, self.refused("--listen", url, status=2))
+            self.assertIn(sentence, self.refused("--check", "--listen", url, status=2))
         self.assertIn("expected tcp://HOST:PORT", self.refused("--listen", "8080", status=2))
         self.assertIn("--insecure", self.refused("--listen", "tcp://0.0.0.0:0", status=2))
 

@@ -7,10 +7,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cleave/core/bound_socket.h"
@@ -30,7 +32,7 @@ class Gate final : public Admission {
  public:
   explicit Gate(std::vector<std::string>& diary) : diary_(diary) {}
 
-  Result<void> on_bind(const Endpoint& endpoint, int fd) override {
+  Result<void> may_bind(const Endpoint& endpoint, int fd) override {
     Endpoint nowhere = endpoint;
     nowhere.port = 0;
     nowhere.path.clear();
@@ -40,12 +42,12 @@ class Gate final : public Admission {
           (endpoint.options.receive_buffer == 20'000));
     return step("bind " + endpoint.url());
   }
-  Result<void> on_activate(const Endpoint& endpoint, int fd) override {
+  Result<void> may_activate(const Endpoint& endpoint, int fd) override {
     CHECK(stands_at(fd, endpoint));
     listened_already = socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1;
     return step("activate " + endpoint.url());
   }
-  Result<void> on_accept(const Peer& peer) override {
+  Result<void> may_accept(const Peer& peer) override {
     CHECK_FALSE(peer.local_address.empty());
     return step("admit " + peer.address);
   }
@@ -196,11 +198,11 @@ TEST_CASE("a listener that may not be bound, or not activated, is none") {
 TEST_CASE("the step before the bind may set what the URL cannot say") {
   class Priority final : public Admission {
    public:
-    Result<void> on_bind(const Endpoint&, int fd) override {
+    Result<void> may_bind(const Endpoint&, int fd) override {
       set_socket_option(fd, SOL_SOCKET, SO_PRIORITY, 5);
       return {};
     }
-    Result<void> on_activate(const Endpoint&, int fd) override {
+    Result<void> may_activate(const Endpoint&, int fd) override {
       priority = socket_option(fd, SOL_SOCKET, SO_PRIORITY);
       return {};
     }
@@ -264,5 +266,60 @@ TEST_CASE("a peer that is not admitted is told so where its wire can say it, and
     }
     CHECK(world.diary.size() == 2);
     CHECK(world.server->connections() == 0);
+  }
+}
+
+TEST_CASE("a server may end, or drain, in every call out") {
+  // What an embedding program does when it is asked, or told.
+  struct Ender final : public Admission, public Observer {
+    std::function<void()> end;
+    std::string when;
+    void at(const char* step) {
+      if (when == step && end) std::exchange(end, nullptr)();
+    }
+    Result<void> may_bind(const Endpoint&, int) override {
+      at("bind");
+      return {};
+    }
+    Result<void> may_activate(const Endpoint&, int) override {
+      at("activate");
+      return {};
+    }
+    Result<void> may_accept(const Peer&) override {
+      at("admit");
+      return {};
+    }
+    void on_listening(std::string_view) override { at("listening"); }
+    void on_unlistening(std::string_view) override { at("unlistening"); }
+  };
+  for (const char* when : {"bind", "activate", "admit", "listening", "unlistening"}) {
+    for (const bool drains : {false, true}) {
+      CAPTURE(when);
+      CAPTURE(drains);
+      Ender ender;
+      std::unique_ptr<Loop> loop = Loop::create().value();
+      Router router;
+      auto server = std::make_unique<Server>(
+          *loop, router, ServerOptions{.observer = &ender, .admission = &ender});
+      const auto first = server->listen("tcp://127.0.0.1:0");
+      REQUIRE(first);
+      ender.when = when;
+      ender.end = [&] {
+        if (drains) {
+          server->drain([](bool) {});
+        } else {
+          server.reset();
+        }
+      };
+      (void)server->listen("tcp://127.0.0.1:0");
+      const Endpoint reached = Endpoint::parse(*first).value();
+      SocketAddress address = SocketAddress::from(reached).value();
+      const Fd peer(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      (void)::connect(peer.get(), address.any(), address.size());
+      for (int i = 0; i < 10; ++i) loop->step();
+      if (server) server->drain([](bool) {});
+      for (int i = 0; i < 10; ++i) loop->step();
+      CHECK_FALSE(ender.end);
+    }
   }
 }

@@ -304,7 +304,7 @@ TEST_CASE("the folder is locked from the look at the path until the socket liste
   class Asking final : public Admission {
    public:
     explicit Asking(const Endpoint& endpoint) : endpoint_(endpoint) {}
-    Result<void> on_activate(const Endpoint&, int) override {
+    Result<void> may_activate(const Endpoint&, int) override {
       locked = !lock_folder(endpoint_).has_value();
       return {};
     }
@@ -323,7 +323,7 @@ TEST_CASE("the folder is locked from the look at the path until the socket liste
 TEST_CASE("a socket that may not listen leaves no file behind") {
   const ScratchDirectory scratch;
   class Refusing final : public Admission {
-    Result<void> on_activate(const Endpoint&, int) override {
+    Result<void> may_activate(const Endpoint&, int) override {
       return fail(Errc::permission_denied, "not today");
     }
   };
