@@ -62,7 +62,10 @@ ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientO
       options_(options),
       parser_(options.header),
       link_(loop, std::move(stream), *this,
-            {options.window_bytes, options.output_bytes, options.header.header_bytes}),
+            {.window_bytes = options.window_bytes,
+             .output_bytes = options.output_bytes,
+             .header_bytes = options.header.header_bytes,
+             .reads_when_full = true}),
       decoder_(parser_) {}
 
 ClientCore::~ClientCore() = default;

@@ -168,6 +168,20 @@ TEST_CASE("a long body goes out in frames of frame_bytes, and other calls go bet
   CHECK_FALSE(sent[3].flag("more"));
 }
 
+// The server may have stopped reading because its reply is not read.
+TEST_CASE("a client whose output waits reads on") {
+  Outcome outcome;
+  World world({.output_bytes = 1'000});
+  world.wire->set_room(100);
+  world.client->call({.cmd = "echo", .body = Buffer::copy_of(std::string(5'000, 'b'))},
+                     outcome.callback());
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":4})", "part"));
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK((*outcome.result)->body == "part");
+}
+
 TEST_CASE("a reply longer than collected_reply_bytes is too_large, and the next call works") {
   Outcome outcome;
   Outcome next;
