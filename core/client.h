@@ -85,7 +85,8 @@ class CLEAVE_API CallHandle {
 class CLEAVE_API Client {
  public:
   using Connected = UniqueFunction<void(Result<std::unique_ptr<Client>>)>;
-  // Connects to a `tcp://` URL; `done` is called later, not from inside connect().
+  // Connects to a `tcp://` or `unix:` URL with the wire frame; `done` is called later, not from
+  // inside connect().
   static void connect(Loop& loop, std::string_view url, const ClientOptions& options,
                       Connected done);
   // Over a stream that came from elsewhere, ready to be used.

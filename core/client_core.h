@@ -69,7 +69,6 @@ class ClientCore final : public LinkOwner {
   void finish_one_way();
   void on_head(const Ref<const Header>& header);
   void on_end();
-  [[nodiscard]] Error error_of(const Header& header) const;
 
   Loop& loop_;
   ClientOptions options_;
