@@ -63,13 +63,17 @@ int run(int argc, char** argv) {
   }
 
   auto endpoint = Endpoint::parse(settings.server);
+  if (endpoint && endpoint->transport == Endpoint::Transport::inherited) {
+    endpoint =
+        fail(Errc::invalid_argument, "a client connects to tcp://, udp:// or unix: addresses");
+  }
   if (!endpoint) {
     report(endpoint.error());
     return kUsage;
   }
   auto loop = Loop::create();
   if (!loop) return report_status(loop.error());
-  Session session(**loop, settings.server);
+  Session session(**loop, *std::move(endpoint));
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);

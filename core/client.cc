@@ -316,6 +316,7 @@ void ClientCore::on_input_end() {
 }
 
 void ClientCore::on_gone(Gone why, std::string_view detail) {
+  broken_ = true;
   close({why == Gone::peer ? Errc::unavailable : Errc::io_error,
          "the connection broke: " + std::string(detail)},
         true);
@@ -415,6 +416,9 @@ void Client::on_close(UniqueFunction<void(Error)> callback) {
 }
 bool Client::connected() const noexcept {
   return core_->connected();
+}
+bool Client::broken() const noexcept {
+  return core_->broken();
 }
 void Client::finish() {
   core_->finish();
