@@ -27,9 +27,9 @@ constexpr const char* kAfterwards =
     "Exit status: 0 ok, 1 other, 2 usage, 3 not found, 4 already exists, 5 network (try again),\n"
     "6 checksum, 7 no space or quota, 8 denied, 124 deadline, 130 interrupted. exec ends as the\n"
     "program did, with 128+n for signal n, and with 255 where that is not known.\n\n"
-    "URL: tcp://HOST:PORT, unix:PATH or udp://HOST:PORT, which carries echo, upper and ping. Behind\n"
-    "it ?wire=raw, ready, prefix or header for servers that know no frames: they take the text of\n"
-    "echo and upper and the LINE of exec --shell, and do with it what they are there for.";
+    "URL: tcp://HOST:PORT, unix:PATH or udp://HOST:PORT, which carries echo, upper and ping.\n"
+    "Behind it ?wire=raw, ready, prefix or header for servers that know no frames: they take the\n"
+    "text of echo and upper and the LINE of exec --shell, and do with it what they are there for.";
 
 std::string command_list() {
   std::string text = "Commands:\n";

@@ -204,7 +204,8 @@ Result<void> Session::open_channel(const Settings& settings, Deadline& deadline)
 void Session::interrupt() {
   ++interrupts_;
   const bool running = running_ && !running_->outcome && channel_;
-  if (interrupts_ > 1 || !running || !channel_->cancel()) return give_up();
+  if (interrupts_ > 1 || !running) return give_up();
+  if (!channel_->cancel()) return channel_->reset();
   loop_.after(kInterruptGrace, [this, pending = running_] {
     if (!pending->outcome) give_up();
   });

@@ -16,9 +16,9 @@
 namespace cleave::cli {
 
 // The conversation with one server: connects when it is needed, runs one request at a time to its
-// end, and sees to Ctrl-C meanwhile. The first Ctrl-C asks the server to cancel; without an answer
-// within a second, where the wire has no word for it, or at the second Ctrl-C, the connection is
-// reset and everything is given up.
+// end, and sees to Ctrl-C meanwhile. The first Ctrl-C asks the server to cancel, and where the wire
+// has no word for that it ends the connection; without an answer within a second, or at the second
+// Ctrl-C, the connection is reset and everything is given up.
 class Session {
  public:
   Session(Loop& loop, Endpoint server) : loop_(loop), server_(std::move(server)) {}

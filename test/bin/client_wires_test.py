@@ -91,12 +91,15 @@ class Upper(WiresTest):
         self.assertIn("an empty message", self.sentence("upper", "", status=1))
         self.assertEqual(server.messages, [])
 
-    def test_ctrl_c_ends_the_connection_at_once(self):
+    def stuck_server(self):
+        """A server that never answers `stuck`, and events: it was asked, the client has gone."""
         asked = threading.Event()
         ended = threading.Event()
 
         class Stuck(UpperLoop):
             def reply(self, connection, message):
+                if message != b"stuck":
+                    return super().reply(connection, message)
                 asked.set()
                 try:
                     connection.recv(1)
@@ -104,11 +107,27 @@ class Upper(WiresTest):
                     ended.set()
 
         self.serve(Stuck())
-        process = self.start("upper", "x", stderr=subprocess.DEVNULL)
+        return asked, ended
+
+    def test_ctrl_c_ends_the_connection_at_once(self):
+        asked, ended = self.stuck_server()
+        process = self.start("upper", "stuck", stderr=subprocess.DEVNULL)
         self.assertTrue(asked.wait(20))
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=20), 130)
         self.assertTrue(ended.wait(20))
+
+    def test_after_ctrl_c_the_prompt_goes_on(self):
+        asked, ended = self.stuck_server()
+        process = self.start(stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+        process.stdin.write(b"upper stuck\n")
+        process.stdin.flush()
+        self.assertTrue(asked.wait(20))
+        process.send_signal(signal.SIGINT)
+        self.assertTrue(ended.wait(20))
+        self.assertEqual(process.communicate(b"upper on\n", timeout=20)[0], b"ON\n")
+        self.assertEqual(process.returncode, 0)
 
 
 class Datagrams(WiresTest):

@@ -335,8 +335,8 @@ TEST_CASE("a reply that is kept slows the server down") {
     std::vector<Buffer>& kept_;
   };
   constexpr std::size_t kSize = 16 * 1024 * 1024;
-  std::vector<Buffer> kept;
   World world(Wire::prefix);
+  std::vector<Buffer> kept;  // goes before the loop does
   world.client->ask(Buffer::copy_of("cat"), std::make_unique<Keeping>(kept));
   world.wire->send(length_bytes(kSize));
   world.wire->send_in_pieces(std::string(kSize, 'x'), 64 * 1024);

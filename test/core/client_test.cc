@@ -324,6 +324,31 @@ TEST_CASE("a client may be destroyed by the handler of a reply that is being giv
   CHECK(world.wire->closed());
 }
 
+TEST_CASE("a connection that breaks is told from one that is closed") {
+  World closed;
+  closed.wire->send_end();
+  closed.settle();
+  CHECK_FALSE(closed.client->connected());
+  CHECK_FALSE(closed.client->broken());
+  World broken;
+  broken.wire->reset();
+  broken.settle();
+  CHECK(broken.client->broken());
+}
+
+TEST_CASE("connecting is refused for addresses that carry no stream of frames") {
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  for (const std::string_view url : {"tcp://127.0.0.1:1?wire=raw", "udp://127.0.0.1:1"}) {
+    std::optional<Errc> refusal;
+    Client::connect(*loop, url, {}, [&](Result<std::unique_ptr<Client>> client) {
+      REQUIRE_FALSE(client);
+      refusal = client.error().code;
+    });
+    loop->run();
+    CHECK(refusal == Errc::invalid_argument);
+  }
+}
+
 TEST_CASE("a loop may end before a connection is made") {
   std::unique_ptr<Loop> loop = Loop::create().value();
   Client::connect(*loop, "tcp://127.0.0.1:1", {},
