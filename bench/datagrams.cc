@@ -77,8 +77,7 @@ sockaddr_in loopback(std::uint16_t port) {
   return address;
 }
 
-// ---- The servers
-// ---------------------------------------------------------------------------------
+// ---- The servers --------------------------------------------------------------------------------
 
 using Announce = std::function<void(std::uint16_t port)>;
 
@@ -170,8 +169,7 @@ class Process {
   std::uint16_t port_ = 0;
 };
 
-// ---- The client
-// ----------------------------------------------------------------------------------
+// ---- The client ---------------------------------------------------------------------------------
 
 // Batches on this side, so that the server is the slower one.
 class Client {

@@ -26,7 +26,10 @@ constexpr const char* kAfterwards =
     "Without a command: a prompt.\n\n"
     "Exit status: 0 ok, 1 other, 2 usage, 3 not found, 4 already exists, 5 network (try again),\n"
     "6 checksum, 7 no space or quota, 8 denied, 124 deadline, 130 interrupted. exec ends as the\n"
-    "program did, with 128+n for signal n, and with 255 where that is not known.";
+    "program did, with 128+n for signal n, and with 255 where that is not known.\n\n"
+    "URL: tcp://HOST:PORT, unix:PATH or udp://HOST:PORT, which carries echo, upper and ping.\n"
+    "Behind it ?wire=raw, ready, prefix or header for servers that know no frames: they take the\n"
+    "text of echo and upper and the LINE of exec --shell, and do with it what they are there for.";
 
 std::string command_list() {
   std::string text = "Commands:\n";
@@ -63,13 +66,17 @@ int run(int argc, char** argv) {
   }
 
   auto endpoint = Endpoint::parse(settings.server);
+  if (endpoint && endpoint->transport == Endpoint::Transport::inherited) {
+    endpoint =
+        fail(Errc::invalid_argument, "a client connects to tcp://, udp:// or unix: addresses");
+  }
   if (!endpoint) {
     report(endpoint.error());
     return kUsage;
   }
   auto loop = Loop::create();
   if (!loop) return report_status(loop.error());
-  Session session(**loop, settings.server);
+  Session session(**loop, *std::move(endpoint));
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);

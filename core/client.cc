@@ -2,13 +2,13 @@
 #include "cleave/core/client.h"
 
 #include <algorithm>
-#include <list>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cleave/core/client_core.h"
-#include "cleave/core/socket_stream.h"
+#include "cleave/core/connect.h"
+#include "cleave/core/reply_error.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -46,12 +46,6 @@ class Gathering final : public ReplyHandler {
   bool too_long_ = false;
 };
 
-// Those of a loop that have not called back yet; they end with the loop at the latest.
-struct Connectors {
-  explicit Connectors(Loop&) {}
-  std::list<std::unique_ptr<SocketConnector>> running;
-};
-
 }  // namespace
 
 // ---- ClientCore ---------------------------------------------------------------------------------
@@ -61,7 +55,10 @@ ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientO
       options_(options),
       parser_(options.header),
       link_(loop, std::move(stream), *this,
-            {options.window_bytes, options.output_bytes, options.header.header_bytes}),
+            {.window_bytes = options.window_bytes,
+             .output_bytes = options.output_bytes,
+             .header_bytes = options.header.header_bytes,
+             .reads_when_full = true}),
       decoder_(parser_) {}
 
 ClientCore::~ClientCore() = default;
@@ -286,7 +283,7 @@ void ClientCore::on_end() {
   if (!id) {
     // None of our requests is answered without one: the server says why it ends the connection, or
     // answers a one-way request, as it should not.
-    if (header->string_or("status", "").value_or("") == "error") close(error_of(*header), false);
+    if (has_status(*header, "error")) close(error_of(*header), false);
     return;
   }
   const auto at = calls_.find(*id);
@@ -299,20 +296,11 @@ void ClientCore::on_end() {
     at->second.outgoing->end_with(to_error(CancelReason::cancelled));
     ready(*id);
   }
-  if (header->string_or("status", "").value_or("") == "ok") {
+  if (has_status(*header, "ok")) {
     handler->on_end({}, header.get());
   } else {
     handler->on_end(fail(error_of(*header)), header.get());
   }
-}
-
-Error ClientCore::error_of(const Header& header) const {
-  const std::string_view code = header.string_or("code", "").value_or(std::string_view());
-  const std::string_view message = header.string_or("message", "").value_or(std::string_view());
-  // A code that is younger than this client: the name tells the person at least.
-  const std::optional<Errc> known = errc_from(code);
-  if (known) return {*known, std::string(message)};
-  return {Errc::internal, std::string(code) + ": " + std::string(message)};
 }
 
 // ---- Ending -------------------------------------------------------------------------------------
@@ -325,6 +313,7 @@ void ClientCore::on_input_end() {
 }
 
 void ClientCore::on_gone(Gone why, std::string_view detail) {
+  broken_ = true;
   close({why == Gone::peer ? Errc::unavailable : Errc::io_error,
          "the connection broke: " + std::string(detail)},
         true);
@@ -379,23 +368,17 @@ bool CallHandle::running() const noexcept {
 
 void Client::connect(Loop& loop, std::string_view url, const ClientOptions& options,
                      Connected done) {
-  const Result<Endpoint> endpoint = Endpoint::parse(url);
-  if (!endpoint) {
-    loop.post([done = std::move(done), error = endpoint.error()]() mutable {
-      done(fail(std::move(error)));
-    });
-    return;
+  Result<Endpoint> endpoint = Endpoint::parse(url);
+  if (endpoint && (endpoint->is_datagram() || endpoint->wire != Wire::frame)) {
+    endpoint = fail(Errc::invalid_argument,
+                    "a Client speaks frames over a stream, and this is " + endpoint->url());
   }
-  Connectors& connectors = LoopInternals::get<Connectors>(loop);
-  const auto at = connectors.running.emplace(connectors.running.end());
-  *at = SocketConnector::start(loop, *endpoint, options.connect_timeout,
-                               [&loop, &connectors, at, options, done = std::move(done)](
-                                   Result<std::unique_ptr<Stream>> stream) mutable {
-                                 const std::unique_ptr<SocketConnector> self = std::move(*at);
-                                 connectors.running.erase(at);
-                                 if (!stream) return done(fail(std::move(stream.error())));
-                                 done(std::make_unique<Client>(loop, std::move(*stream), options));
-                               });
+  connect_stream(
+      loop, endpoint, options.connect_timeout,
+      [&loop, options, done = std::move(done)](Result<std::unique_ptr<Stream>> stream) mutable {
+        if (!stream) return done(fail(std::move(stream.error())));
+        done(std::make_unique<Client>(loop, std::move(*stream), options));
+      });
 }
 
 Client::Client(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
@@ -429,6 +412,9 @@ void Client::on_close(UniqueFunction<void(Error)> callback) {
 }
 bool Client::connected() const noexcept {
   return core_->connected();
+}
+bool Client::broken() const noexcept {
+  return core_->broken();
 }
 void Client::finish() {
   core_->finish();

@@ -85,7 +85,8 @@ class CLEAVE_API CallHandle {
 class CLEAVE_API Client {
  public:
   using Connected = UniqueFunction<void(Result<std::unique_ptr<Client>>)>;
-  // Connects to a `tcp://` URL; `done` is called later, not from inside connect().
+  // Connects to a `tcp://` or `unix:` URL with the wire frame; `done` is called later, not from
+  // inside connect().
   static void connect(Loop& loop, std::string_view url, const ClientOptions& options,
                       Connected done);
   // Over a stream that came from elsewhere, ready to be used.
@@ -105,6 +106,9 @@ class CLEAVE_API Client {
   // Called once when the connection ends, however that comes about.
   void on_close(UniqueFunction<void(Error)> callback);
   [[nodiscard]] bool connected() const noexcept;
+  // The connection has ended by a reset or a failed write: the server may not have read everything
+  // that the system had taken.
+  [[nodiscard]] bool broken() const noexcept;
   // Closes the write side: the server answers what it has got, and closes.
   void finish();
   // Ends the connection with a reset: the server cancels whatever runs for it.

@@ -29,6 +29,7 @@ class ClientCore final : public LinkOwner {
   void cancel(std::uint64_t id);
   [[nodiscard]] bool running(std::uint64_t id) const noexcept { return calls_.count(id) > 0; }
   [[nodiscard]] bool connected() const noexcept { return !link_.closed(); }
+  [[nodiscard]] bool broken() const noexcept { return broken_; }
   [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
   void on_close(UniqueFunction<void(Error)> callback) { on_close_ = std::move(callback); }
   void finish();
@@ -69,7 +70,6 @@ class ClientCore final : public LinkOwner {
   void finish_one_way();
   void on_head(const Ref<const Header>& header);
   void on_end();
-  [[nodiscard]] Error error_of(const Header& header) const;
 
   Loop& loop_;
   ClientOptions options_;
@@ -85,6 +85,7 @@ class ClientCore final : public LinkOwner {
   std::deque<std::uint64_t> again_;          // are asked again in the next turn
   UniqueFunction<void(Error)> on_close_;
   bool finishing_ = false;
+  bool broken_ = false;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_one_way_ = kFirstOneWay;
 };

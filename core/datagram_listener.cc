@@ -100,8 +100,7 @@ void DatagramListener::abandon() {
   if (serving_ != nullptr) served(*serving_, Error{Errc::cancelled, "the server was closed"}, 0);
 }
 
-// ---- Receiving
-// -----------------------------------------------------------------------------------
+// ---- Receiving ----------------------------------------------------------------------------------
 
 void DatagramListener::on_watched(Watcher::Events events) {
   if (!events.error) return receive_some();
@@ -147,8 +146,7 @@ const Peer& DatagramListener::peer_of(const Datagrams::Incoming& datagram) {
   return peer_;
 }
 
-// ---- One datagram
-// --------------------------------------------------------------------------------
+// ---- One datagram -------------------------------------------------------------------------------
 
 void DatagramListener::serve(std::size_t index, const Datagrams::Incoming& datagram) {
   const Peer& peer = peer_of(datagram);
@@ -259,8 +257,7 @@ std::optional<Error> DatagramListener::call(const Route& route, const Request& r
   }
 }
 
-// ---- The answer
-// ----------------------------------------------------------------------------------
+// ---- The answer ---------------------------------------------------------------------------------
 
 void DatagramListener::refuse(const Asked& asked, const Error& error) {
   server_.observer().on_refused(asked.peer, asked.cmd, error);

@@ -58,8 +58,7 @@ constexpr Move receive_together = receive_one_by_one;
 constexpr Move send_together = send_one_by_one;
 #endif
 
-// ---- Which of our addresses was asked
-// --------------------------------------------------------------
+// ---- Which of our addresses was asked -----------------------------------------------------------
 
 struct alignas(cmsghdr) Control {
   std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> bytes;

@@ -114,7 +114,8 @@ void Link::on_hangup(bool gone_too) {
 }
 
 bool Link::may_decode() {
-  return !closed() && room() > 0 && !(window_ && window_->full()) && owner_.wants_input();
+  return !closed() && (room() > 0 || options_.reads_when_full) && !(window_ && window_->full()) &&
+         owner_.wants_input();
 }
 
 bool Link::may_read() {

@@ -53,6 +53,9 @@ struct LinkOptions {
   std::uint64_t window_bytes;
   std::uint64_t output_bytes;
   std::uint32_t header_bytes;
+  // A client's: its peer may wait for us to read before it takes more, and what is read makes no
+  // output.
+  bool reads_when_full = false;
 };
 
 // Reads a stream into the loop's memory, hands the bytes to its owner piece by piece, and gathers
@@ -64,7 +67,8 @@ struct LinkOptions {
 //                     Buffer (counts against the window)              pending
 //
 // What the owner does not want yet is held (at most one slab), and while anything is held, the
-// window is full, or more than `output_bytes` wait to be written, nothing is read.
+// window is full, or more than `output_bytes` wait to be written, nothing is read (a client reads
+// while its output waits).
 class Link final : private Stream::Events {
  public:
   Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options);

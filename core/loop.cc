@@ -51,6 +51,7 @@ struct Loop::State {
   const Clock* clock = nullptr;
   std::atomic<std::thread::id> thread = std::this_thread::get_id();
   bool in_turn = false;
+  bool waiting_once = false;  // in a turn that is over when something has happened
   bool stopping = false;
 
   UvHandle<UvBox<uv_async_t>> wake_up;
@@ -201,8 +202,9 @@ bool Loop::State::turn(uv_run_mode mode) {
   // libuv does not look at its handles, so not at the one that announces posts, when none of them
   // is alive.
   if (uv_loop_alive(uv) == 0 && run_posts()) ran = true;
+  waiting_once = mode == UV_RUN_ONCE && !ran;
   uv_run(uv, ran && mode == UV_RUN_ONCE ? UV_RUN_NOWAIT : mode);
-  in_turn = false;
+  waiting_once = in_turn = false;
   return alive();
 }
 
@@ -266,7 +268,8 @@ void Loop::State::set_alarm(Millis at_least) {
       [](uv_timer_t* raw) noexcept {
         State* state = static_cast<State*>(raw->data);
         if (state == nullptr) return;
-        state->run_timers();
+        // libuv runs timers before it waits, and would wait for something else all the same.
+        if (state->run_timers() && state->waiting_once) uv_stop(state->uv);
         // Never 0 from here: libuv would come back in the same turn, and a timer that starts
         // itself anew with 0 would stop everything else.
         state->set_alarm(Millis(1));

@@ -60,6 +60,7 @@ Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32
   } else {
     out += '}';
   }
+  out.append(head.blanks, ' ');
 
   const std::size_t size = out.size() - start - kPrefixSize;
   if (size > header_bytes) {

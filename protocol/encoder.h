@@ -23,6 +23,7 @@ struct OutgoingHead {
   bool write_data_size = false;          // say `data_size` even where it is 0
   std::string_view status = {};          // "ok" or "error", in the last frame of a reply
   std::string_view members = {};         // further members, as Members::text() gives them
+  std::uint32_t blanks = 0;              // behind the object: a longer frame that says the same
 };
 
 // Appends a frame's length prefix and header to `out`; the body's `data_size` bytes must follow.

@@ -12,23 +12,34 @@
 namespace cleave::cli {
 namespace {
 
+constexpr unsigned kAny = kFrames | kFrameDatagrams | kBareStream | kBareDatagrams;
+
 constexpr std::array kCommands = {
-    Command{"echo", "TEXT...", "sends text there and back", run_echo},
-    Command{"upper", "TEXT...", "has ASCII letters made upper case", run_upper},
-    Command{"exec", "[--] ARGV... | --shell LINE", "runs a program on the server", run_exec},
-    Command{"put", "FILE [NAME]", "stores a file", run_put},
-    Command{"get", "NAME [FILE]", "fetches a file", run_get},
-    Command{"ls", "[DIR]", "lists a directory", run_ls},
-    Command{"stat", "NAME", "tells what is known of a file", run_stat},
-    Command{"rm", "NAME", "deletes a file", run_rm},
-    Command{"mv", "FROM TO", "renames a file", run_mv},
-    Command{"verify", "NAME", "has a file read again and compared with its digest", run_verify},
-    Command{"ping", "", "asks whether the server is there", run_ping},
-    Command{"stats", "", "shows the server's counters", run_stats},
-    Command{"limits", "", "shows the server's limits", run_limits},
-    Command{"help", "", "shows the commands that the server has", run_help},
-    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", run_call},
+    Command{"echo", "TEXT...", "sends text there and back", kAny, run_echo},
+    Command{"upper", "TEXT...", "has ASCII letters made upper case", kAny, run_upper},
+    Command{"exec", "[--] ARGV... | --shell LINE", "runs a program on the server",
+            kFrames | kBareStream, run_exec},
+    Command{"put", "FILE [NAME]", "stores a file", kFrames, run_put},
+    Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get},
+    Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls},
+    Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat},
+    Command{"rm", "NAME", "deletes a file", kFrames, run_rm},
+    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv},
+    Command{"verify", "NAME", "has a file read again and compared with its digest", kFrames,
+            run_verify},
+    Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping},
+    Command{"stats", "", "shows the server's counters", kFrames, run_stats},
+    Command{"limits", "", "shows the server's limits", kFrames, run_limits},
+    Command{"help", "", "shows the commands that the server has", kFrames, run_help},
+    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames,
+            run_call},
 };
+
+Carrier carrier_of(const Endpoint& server) {
+  const bool frames = server.wire == Wire::frame;
+  if (server.is_datagram()) return frames ? kFrameDatagrams : kBareDatagrams;
+  return frames ? kFrames : kBareStream;
+}
 
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
@@ -83,6 +94,7 @@ Invocation::Invocation(const Command& command, Session& in, const Settings& with
                        std::vector<std::string> words)
     : session(in),
       settings(with),
+      command_(command),
       app_(std::string(command.summary), "cleave " + std::string(command.name)),
       words_(std::move(words)) {
   app_.formatter(std::make_shared<Usage>("cleave " + std::string(command.name) + " [OPTIONS] " +
@@ -100,7 +112,17 @@ std::optional<int> Invocation::parse() {
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
-  return std::nullopt;
+  return carried();
+}
+
+std::optional<int> Invocation::carried() {
+  const Carrier carrier = carrier_of(session.server());
+  if ((command_.carriers & carrier) != 0) return std::nullopt;
+  std::string names;
+  for (const Command& command : kCommands) {
+    if ((command.carriers & carrier) != 0) names += " " + std::string(command.name);
+  }
+  return usage_error(session.server().url() + " carries these commands alone:" + names);
 }
 
 std::optional<int> Invocation::parse_leading(std::vector<std::string>& rest) {

@@ -18,11 +18,20 @@ namespace cleave::cli {
 
 class Invocation;
 
+// What carries requests to a server, by the transport and the wire of its address.
+enum Carrier : unsigned {
+  kFrames = 1,          // a stream of frames: everything
+  kFrameDatagrams = 2,  // a frame in a datagram
+  kBareStream = 4,      // text, for a command that the server's listener names
+  kBareDatagrams = 8,
+};
+
 // A command of the client: what is typed as `cleave NAME …` or at the prompt.
 struct Command {
   std::string_view name;
   std::string_view usage;    // what follows the name
   std::string_view summary;  // one line
+  unsigned carriers;         // by which it can be asked
   int (*run)(Invocation& invocation);
 };
 

@@ -24,7 +24,7 @@ class Printing final : public Sink {
       : session_(session),
         writer_(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output",
                 [&session] { session.cancel(); }) {}
-  void on_body(Chunk chunk) override { writer_.write(std::move(chunk).keep()); }
+  void on_body(Buffer bytes) override { writer_.write(std::move(bytes)); }
   std::optional<Error> finish() {
     session_.wait_until([this] { return writer_.idle(); });
     return writer_.error();

@@ -28,7 +28,7 @@ class Streams final : public Sink {
   void on_frame(const Header& header) override {
     current_ = header.string_or("stream", "stdout") == "stderr" ? &err_ : &out_;
   }
-  void on_body(Chunk chunk) override { current_->write(std::move(chunk).keep()); }
+  void on_body(Buffer bytes) override { current_->write(std::move(bytes)); }
 
   // Waits until everything is written; what went wrong here, if anything did.
   std::optional<Error> finish() {
@@ -47,10 +47,13 @@ bool is_true(const Header* header, std::string_view member) {
   return header != nullptr && header->boolean_or(member, false).value_or(false);
 }
 
-int child_status(const Header& header) {
-  if (is_true(&header, "timed_out")) return kDeadline;
-  if (auto code = header.integer("exit_code", 0, 255)) return static_cast<int>(*code);
-  if (auto signal = header.integer("signal", 1, 127)) return 128 + static_cast<int>(*signal);
+// On most bare wires there is no header that could say it.
+int child_status(const Header* header) {
+  if (is_true(header, "timed_out")) return kDeadline;
+  if (header != nullptr) {
+    if (auto code = header->integer("exit_code", 0, 255)) return static_cast<int>(*code);
+    if (auto signal = header->integer("signal", 1, 127)) return 128 + static_cast<int>(*signal);
+  }
   report({Errc::internal, "the reply does not say how the program ended"});
   return kFateUnknown;
 }
@@ -67,14 +70,22 @@ int run_exec(Invocation& invocation) {
   if (argv.empty() == shell->empty()) {
     return invocation.usage_error("either ARGV or --shell LINE is needed");
   }
+  const bool bare = invocation.session.server().wire != Wire::frame;
+  if (bare && shell->empty()) {
+    return invocation.usage_error(invocation.session.server().url() +
+                                  " carries a line for the shell: exec --shell LINE");
+  }
 
   Call call{.cmd = "exec"};
-  if (shell->empty()) {
+  if (bare) {
+    // The line is all that the wire carries, and standard input stays where it is.
+    call.body = Buffer::own(std::move(line));
+  } else if (shell->empty()) {
     call.members.set("argv", std::span<const std::string>(argv));
   } else {
     call.members.set("shell", line);
   }
-  if (!invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0) {
+  if (!bare && !invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0) {
     auto input = StandardInput::open(invocation.session.loop());
     if (!input) {
       report(input.error());
@@ -92,7 +103,7 @@ int run_exec(Invocation& invocation) {
   if (is_true(header, "truncated")) {
     std::fputs("cleave: the output was longer than the server's limit and has been cut\n", stderr);
   }
-  if (outcome.result) return child_status(*header);
+  if (outcome.result) return child_status(header);
   report(outcome.result.error());
   return is_true(header, "timed_out") ? kDeadline : kFateUnknown;
 }

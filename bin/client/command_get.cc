@@ -34,8 +34,8 @@ class Receiving final : public Sink {
     }
     if (auto digest = header.string("xxh3")) digest_ = std::string(*digest);
   }
-  void on_body(Chunk chunk) override {
-    writer_.write(std::move(chunk).keep());
+  void on_body(Buffer bytes) override {
+    writer_.write(std::move(bytes));
     progress_.update(writer_.written());
   }
 

@@ -18,7 +18,9 @@ void print_results(const Header& header) {
     if (value.kind() == Value::Kind::string) {
       line += printable(value.text());
     } else {
-      append_json(line, value);
+      std::string json;
+      append_json(json, value);
+      line += json_line(json);
     }
     if (value.name() == "mtime_ms" && value.integer()) {
       line += " (" + local_time(*value.integer()) + ")";
@@ -73,7 +75,7 @@ Result<void> print_page(std::string_view page, bool json) {
     page.remove_prefix(std::min(page.size(), line.size() + 1));
     if (line.empty()) continue;
     if (json) {
-      std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
+      std::puts(json_line(line).c_str());
     } else if (auto printed = print_entry(parser, line); !printed) {
       return printed;
     }

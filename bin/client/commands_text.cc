@@ -41,7 +41,7 @@ int show(Invocation& invocation, std::string cmd) {
   const Outcome outcome =
       invocation.session.run(invocation.settings, {.cmd = std::move(cmd)}, body);
   if (!outcome.result) return report_status(outcome.result.error());
-  return print(invocation.session, std::move(body) + "\n");
+  return print(invocation.session, json_line(body) + "\n");
 }
 
 }  // namespace

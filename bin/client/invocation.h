@@ -34,6 +34,10 @@ class Invocation {
   Settings settings;
 
  private:
+  // Explains what the server's address cannot carry.
+  [[nodiscard]] std::optional<int> carried();
+
+  const Command& command_;
   CLI::App app_;
   std::vector<std::string> words_;
 };

@@ -5,6 +5,9 @@
 #include <csignal>
 #include <cstdio>
 #include <utility>
+#include <variant>
+
+#include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
 namespace {
@@ -20,39 +23,15 @@ Error interrupted_error() {
   return Error{Errc::cancelled, "interrupted"};
 }
 
-// A running request, shared by the one who waits for it and the handler that the client keeps: one
-// that is given up must not reach a sink that has gone.
-struct Running {
-  Sink* sink;
-  std::optional<Outcome> outcome = {};
-};
-
-class Receiver final : public ReplyHandler {
- public:
-  explicit Receiver(std::shared_ptr<Running> running) : running_(std::move(running)) {}
-  void on_frame(const Header& header) override {
-    if (running_->sink != nullptr) running_->sink->on_frame(header);
-  }
-  void on_body(Chunk chunk) override {
-    if (running_->sink != nullptr) running_->sink->on_body(std::move(chunk));
-  }
-  void on_end(Result<void> result, const Header* header) override {
-    running_->outcome = Outcome{std::move(result), Ref<const Header>(header)};
-  }
-
- private:
-  std::shared_ptr<Running> running_;
-};
-
 class Collector final : public Sink {
  public:
   Collector(Session& session, std::string& body) : session_(session), body_(body) {}
-  void on_body(Chunk chunk) override {
-    if (chunk.size() > kCollectedBytes - body_.size()) {
+  void on_body(Buffer bytes) override {
+    if (bytes.size() > kCollectedBytes - body_.size()) {
       too_large_ = true;
       return session_.cancel();
     }
-    body_ += chunk.bytes();
+    body_ += bytes.bytes();
   }
   [[nodiscard]] bool too_large() const noexcept { return too_large_; }
 
@@ -62,31 +41,63 @@ class Collector final : public Sink {
   bool too_large_ = false;
 };
 
+// A copy of what can be asked twice without harm, for a connection that its server may have closed
+// after the last reply, as those do that take one message each.
+std::optional<Call> copy_to_repeat(const Endpoint& server, const Call& call) {
+  if (server.wire == Wire::frame || server.is_datagram() || call.cmd == "exec") return std::nullopt;
+  return Call{.cmd = call.cmd,
+              .body = Buffer::copy_of(std::get<Buffer>(call.body).bytes()),
+              .timeout = call.timeout};
+}
+
 }  // namespace
+
+// The time that a command may take; none: any.
+class Session::Deadline {
+ public:
+  Deadline(Loop& loop, std::optional<Millis> time) : timer_(loop, [this] { passed_ = true; }) {
+    if (time) timer_.start(*time);
+  }
+  void restart(Millis time) { timer_.start(time); }
+  [[nodiscard]] bool passed() const noexcept { return passed_; }
+
+ private:
+  bool passed_ = false;
+  Timer timer_;
+};
 
 Session::~Session() = default;
 
 Outcome Session::run(const Settings& settings, Call call, Sink& sink) {
-  if (auto connected = connect(settings); !connected) return {fail(connected.error())};
+  // Between two requests at the prompt the loop stands still: see what has happened meanwhile.
+  loop_.step();
+  Deadline deadline(loop_, settings.timeout);
   call.timeout = settings.timeout;
-  auto running = std::make_shared<Running>(Running{&sink});
-  bool late = false;
-  Timer deadline(loop_, [this, &late] {
-    late = true;
-    client_->reset();
-  });
-  if (settings.timeout) deadline.start(*settings.timeout + kDeadlineGrace);
-  call_ = client_->start(std::move(call), std::make_unique<Receiver>(running));
-  const bool ended = wait_until([&running] { return running->outcome.has_value(); });
-  running->sink = nullptr;
-  call_ = CallHandle();
-  if (!ended) return {fail(interrupted_error())};
-  if (late) return {fail(Errc::deadline_exceeded, "the server has not answered in time")};
-  if (settings.verbose && running->outcome->header) {
-    std::fprintf(stderr, "cleave: reply %s\n",
-                 std::string(running->outcome->header->json()).c_str());
+  std::optional<Call> again;
+  if (channel_ && channel_->usable()) again = copy_to_repeat(server_, call);
+  Outcome outcome = ask(settings, deadline, std::move(call), sink);
+  if (!outcome.result && outcome.result.error().code == Errc::unavailable && again &&
+      !running_->begun) {
+    outcome = ask(settings, deadline, *std::move(again), sink);
   }
-  return std::move(*running->outcome);
+  if (settings.verbose && outcome.header) {
+    std::fprintf(stderr, "cleave: reply %s\n", json_line(outcome.header->json()).c_str());
+  }
+  return outcome;
+}
+
+Outcome Session::ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink) {
+  running_ = std::make_shared<Pending>(Pending{&sink});
+  if (auto opened = open_channel(settings, deadline); !opened) return {fail(opened.error())};
+  channel_->start(std::move(call), running_);
+  const bool kept = wait_until([&] { return running_->outcome.has_value() || deadline.passed(); });
+  running_->sink = nullptr;
+  if (!kept) return {fail(interrupted_error())};
+  if (!running_->outcome) {
+    channel_->reset();
+    return {fail(Errc::deadline_exceeded, "the server has not answered in time")};
+  }
+  return std::move(*running_->outcome);
 }
 
 Outcome Session::run(const Settings& settings, Call call, std::string& body) {
@@ -100,23 +111,36 @@ Outcome Session::run(const Settings& settings, Call call, std::string& body) {
 }
 
 Result<void> Session::run_one_way(const Settings& settings, Call call) {
-  if (auto connected = connect(settings); !connected) return fail(connected.error());
+  Deadline deadline(loop_, settings.timeout);
+  auto client = connect<Client>(settings, deadline);
+  if (!client) return fail(client.error());
   auto sent = std::make_shared<std::optional<Result<void>>>();
-  client_->start_one_way(std::move(call),
-                         [sent](Result<void> result) { *sent = std::move(result); });
-  if (!wait_until([sent] { return sent->has_value(); })) return fail(interrupted_error());
-  if (**sent) {
-    client_->finish();
-    // A server that never notices our end of input has got everything all the same.
-    bool late = false;
-    Timer patience(loop_, [&late] { late = true; });
-    patience.start(kCloseGrace);
-    if (!wait_until([this, &late] { return late || !client_->connected(); })) {
-      return fail(interrupted_error());
-    }
+  (*client)->start_one_way(std::move(call),
+                           [sent](Result<void> result) { *sent = std::move(result); });
+  const bool kept = wait_until([&] { return sent->has_value() || deadline.passed(); });
+  if (!kept || !*sent) {
+    (*client)->reset();
+    if (!kept) return fail(interrupted_error());
+    return fail(Errc::deadline_exceeded, "the server has not taken everything in time");
   }
-  client_.reset();
-  return **sent;
+  if (!**sent) return **sent;
+  (*client)->finish();
+  // A server that never notices our end of input has got everything all the same, as far as one can
+  // know who has all the time.
+  Deadline patience(loop_, settings.timeout ? std::nullopt : std::optional(kCloseGrace));
+  if (!wait_until(
+          [&] { return patience.passed() || deadline.passed() || !(*client)->connected(); })) {
+    return fail(interrupted_error());
+  }
+  if (deadline.passed()) {
+    return fail(Errc::deadline_exceeded,
+                "everything was sent, and the server has not closed the connection in time: "
+                "nobody knows whether it has read it");
+  }
+  if ((*client)->broken()) {
+    return fail(Errc::unavailable, "the connection broke before the server had read everything");
+  }
+  return {};
 }
 
 bool Session::wait_until(UniqueFunction<bool()> done) {
@@ -125,7 +149,8 @@ bool Session::wait_until(UniqueFunction<bool()> done) {
 }
 
 void Session::cancel() {
-  call_.cancel();
+  if (!running_ || running_->outcome) return;
+  if (!channel_->cancel()) channel_->reset();
 }
 
 Result<SignalWatcher> Session::watch_interrupts() {
@@ -133,37 +158,62 @@ Result<SignalWatcher> Session::watch_interrupts() {
   return SignalWatcher::create(loop_, SIGINT, [this] { interrupt(); });
 }
 
-Result<void> Session::connect(const Settings& settings) {
-  // Between two requests at the prompt the loop stands still: see what has happened meanwhile.
-  loop_.step();
-  if (client_ && client_->connected()) return {};
-  client_.reset();
-  ClientOptions options;
-  if (settings.timeout) {
-    options.connect_timeout = std::min(options.connect_timeout, *settings.timeout);
+template <typename Connecting>
+Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
+                                                     const Deadline& deadline) {
+  using Connected = Result<std::unique_ptr<Connecting>>;
+  auto done = std::make_shared<std::optional<Connected>>();
+  Connecting::connect(loop_, server_.url(), {},
+                      [done](Connected client) { *done = std::move(client); });
+  if (!wait_until([&] { return done->has_value() || deadline.passed(); })) {
+    return fail(interrupted_error());
   }
-  auto done = std::make_shared<std::optional<Result<std::unique_ptr<Client>>>>();
-  Client::connect(loop_, url_, options,
-                  [done](Result<std::unique_ptr<Client>> client) { *done = std::move(client); });
-  if (!wait_until([done] { return done->has_value(); })) return fail(interrupted_error());
-  if (!**done) return fail((*done)->error());
-  client_ = std::move(***done);
-  if (settings.verbose) std::fprintf(stderr, "cleave: connected to %s\n", url_.c_str());
+  if (!*done) {
+    return fail(Errc::deadline_exceeded, "the server has not taken the connection in time");
+  }
+  if (**done && settings.verbose) {
+    std::fprintf(stderr, "cleave: connected to %s\n", server_.url().c_str());
+  }
+  return std::move(**done);
+}
+
+Result<void> Session::open_channel(const Settings& settings, Deadline& deadline) {
+  if (!channel_ || !channel_->usable()) {
+    channel_.reset();
+    if (server_.is_datagram()) {
+      auto client = DatagramClient::create(loop_, server_.url());
+      if (!client) return fail(client.error());
+      channel_ = channel_over(*std::move(client));
+    } else if (server_.wire != Wire::frame) {
+      auto client = connect<BareClient>(settings, deadline);
+      if (!client) return fail(client.error());
+      channel_ = channel_over(*std::move(client), server_.wire);
+    } else {
+      auto client = connect<Client>(settings, deadline);
+      if (!client) return fail(client.error());
+      channel_ = channel_over(*std::move(client));
+    }
+  }
+  // Datagrams are sent again and again for exactly the time, and the last word is theirs.
+  if ((server_.wire == Wire::frame || server_.is_datagram()) && settings.timeout) {
+    deadline.restart(*settings.timeout + kDeadlineGrace);
+  }
   return {};
 }
 
 void Session::interrupt() {
   ++interrupts_;
-  if (interrupts_ > 1 || !call_.running()) return give_up();
-  call_.cancel();
-  loop_.after(kInterruptGrace, [this, call = call_] {
-    if (call.running()) give_up();
+  const bool running = running_ && !running_->outcome && channel_;
+  if (interrupts_ > 1 || !running) return give_up();
+  if (!channel_->cancel()) return channel_->reset();
+  loop_.after(kInterruptGrace, [this, pending = running_] {
+    if (!pending->outcome) give_up();
   });
 }
 
 void Session::give_up() {
   given_up_ = true;
-  if (client_) client_->reset();
+  if (channel_) channel_->reset();
 }
 
 }  // namespace cleave::cli

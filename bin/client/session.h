@@ -5,41 +5,29 @@
 #include <optional>
 #include <string>
 
+#include "cleave/bin/client/channel.h"
 #include "cleave/bin/client/settings.h"
 #include "cleave/core/client.h"
+#include "cleave/core/endpoint.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/unique_function.h"
 #include "cleave/core/watcher.h"
 
 namespace cleave::cli {
 
-// Sees a reply as it comes.
-class Sink {
- public:
-  virtual ~Sink() = default;
-  virtual void on_frame(const Header& /*header*/) {}
-  // To slow the server down, keep the chunk and hold it until it is done with.
-  virtual void on_body(Chunk chunk) = 0;
-};
-
-// How a request ended.
-struct Outcome {
-  Result<void> result;
-  Ref<const Header> header = {};  // of the reply's last frame; null where none came
-};
-
 // The conversation with one server: connects when it is needed, runs one request at a time to its
-// end, and sees to Ctrl-C meanwhile. The first Ctrl-C asks the server to cancel; without an answer
-// within a second, or at the second Ctrl-C, the connection is reset and everything is given up.
+// end, and sees to Ctrl-C meanwhile. The first Ctrl-C asks the server to cancel, and where the wire
+// has no word for that it ends the connection; without an answer within a second, or at the second
+// Ctrl-C, the connection is reset and everything is given up.
 class Session {
  public:
-  Session(Loop& loop, std::string url) : loop_(loop), url_(std::move(url)) {}
+  Session(Loop& loop, Endpoint server) : loop_(loop), server_(std::move(server)) {}
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Sends a request and waits for the end of its reply. What `call.timeout` allows is waited for,
-  // and a little longer, also where the server keeps silent.
+  // Sends a request and waits for the end of its reply, for as long as the settings allow: a server
+  // that reads frames keeps that time itself, and is waited for a little longer.
   [[nodiscard]] Outcome run(const Settings& settings, Call call, Sink& sink);
   // The same with the reply's body in a string.
   [[nodiscard]] Outcome run(const Settings& settings, Call call, std::string& body);
@@ -59,16 +47,21 @@ class Session {
   [[nodiscard]] bool given_up() const noexcept { return given_up_; }
 
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
+  [[nodiscard]] const Endpoint& server() const noexcept { return server_; }
 
  private:
-  Result<void> connect(const Settings& settings);
+  class Deadline;
+  template <typename Connecting>
+  Result<std::unique_ptr<Connecting>> connect(const Settings& settings, const Deadline& deadline);
+  Result<void> open_channel(const Settings& settings, Deadline& deadline);
+  Outcome ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink);
   void interrupt();
   void give_up();
 
   Loop& loop_;
-  std::string url_;
-  std::unique_ptr<Client> client_;
-  CallHandle call_;
+  Endpoint server_;
+  std::unique_ptr<Channel> channel_;
+  std::shared_ptr<Pending> running_;
   int interrupts_ = 0;
   bool given_up_ = false;
 };

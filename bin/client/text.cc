@@ -10,26 +10,50 @@
 
 namespace cleave::cli {
 
+namespace {
+
+// How many bytes the control character has that `text` begins with; 0: there is none. U+0080 to
+// U+009F are control characters too, and take two bytes.
+std::size_t control_size(std::string_view text) {
+  const auto byte = static_cast<unsigned char>(text.front());
+  if (byte < 0x20 || byte == 0x7F) return 1;
+  const bool second_set =
+      byte == 0xC2 && text.size() > 1 && (static_cast<unsigned char>(text[1]) & 0xE0U) == 0x80U;
+  return second_set ? 2 : 0;
+}
+
+void append_hex(std::string& out, const char* form, char byte) {
+  std::array<char, 7> hex{};
+  std::snprintf(hex.data(), hex.size(), form, static_cast<unsigned char>(byte));
+  out += hex.data();
+}
+
+}  // namespace
+
 std::string printable(std::string_view text) {
   std::string out;
-  const auto escape = [&out](unsigned char byte) {
-    std::array<char, 5> hex{};
-    std::snprintf(hex.data(), hex.size(), "\\x%02x", byte);
-    out += hex.data();
-  };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    // U+0080 to U+009F are control characters too, and take two bytes.
-    const bool second_set = byte == 0xC2 && i + 1 < text.size() &&
-                            (static_cast<unsigned char>(text[i + 1]) & 0xE0U) == 0x80U;
-    if (second_set) {
-      escape(byte);
-      escape(static_cast<unsigned char>(text[++i]));
-    } else if (byte < 0x20 || byte == 0x7F) {
-      escape(byte);
+  while (!text.empty()) {
+    const std::size_t control = control_size(text);
+    for (const char byte : text.substr(0, control)) append_hex(out, "\\x%02x", byte);
+    if (control == 0) out += text.front();
+    text.remove_prefix(std::max<std::size_t>(control, 1));
+  }
+  return out;
+}
+
+std::string json_line(std::string_view json) {
+  std::string out;
+  while (!json.empty()) {
+    const std::size_t control = control_size(json);
+    const char last = json[std::max<std::size_t>(control, 1) - 1];
+    if (control == 0) {
+      out += last;
+    } else if (last == '\n' || last == '\r' || last == '\t') {
+      out += ' ';  // as a blank between values, where alone JSON has them
     } else {
-      out += text[i];
+      append_hex(out, "\\u%04x", last);
     }
+    json.remove_prefix(std::max<std::size_t>(control, 1));
   }
   return out;
 }
@@ -102,7 +126,7 @@ std::string results_json(const Header& header) {
     out += ':';
     append_json(out, value);
   }
-  return out + "}";
+  return json_line(out + "}");
 }
 
 Result<std::vector<std::string>> split_words(std::string_view line) {

@@ -16,6 +16,9 @@ namespace cleave::cli {
 // With control characters written as \x1b, so that nothing that a server sends moves the cursor of
 // whoever reads it.
 [[nodiscard]] std::string printable(std::string_view text);
+// JSON of a server's on one line, the same value, with what printable() escapes escaped as JSON has
+// it. Bytes that are no JSON come out as harmless.
+[[nodiscard]] std::string json_line(std::string_view json);
 // "512 B", "12.3 MiB".
 [[nodiscard]] std::string human_size(double bytes);
 // "2026-11-23 14:05:09" in the local time zone.

@@ -2,65 +2,19 @@
 """The client program `cleave`: its commands, its streams and its exit statuses."""
 import json
 import os
-import pathlib
 import pty
 import select
 import signal
 import socket
 import subprocess
-import tempfile
 import unittest
 
+from client_case import ClientTest
 from process_facts import eventually, is_gone, memory
 from scripted_server import ScriptedServer
 from support import CLEAVE, Daemon
 
 MIB = 1024 * 1024
-
-
-class ClientTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cleave-test-")
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.url = None
-
-    def command(self, *arguments):
-        return [CLEAVE, "-s", self.url, *arguments]
-
-    def cleave(self, *arguments, stdin=b"", status=0):
-        """Runs a command to its end and checks its exit status."""
-        done = subprocess.run(self.command(*arguments), input=stdin, capture_output=True,
-                              cwd=self.folder, timeout=60)
-        self.assertEqual(done.returncode, status, (arguments, done))
-        return done
-
-    def output(self, *arguments, **options):
-        done = self.cleave(*arguments, **options)
-        self.assertEqual(done.stderr, b"")
-        return done.stdout
-
-    def sentence(self, *arguments, **options):
-        """The one line on standard error of a command that fails."""
-        done = self.cleave(*arguments, **options)
-        self.assertEqual(done.stdout, b"")
-        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
-        self.assertTrue(done.stderr.startswith(b"cleave: "), done.stderr)
-        return done.stderr.decode()
-
-    def start(self, *arguments, **options):
-        process = subprocess.Popen(self.command(*arguments), cwd=self.folder, **options)
-        self.addCleanup(self.end, process)
-        return process
-
-    @staticmethod
-    def end(process):
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream:
-                stream.close()
 
 
 class AgainstTheDaemon(ClientTest):
@@ -287,12 +241,16 @@ class Exec(AgainstTheDaemon):
         self.assertEqual(process.wait(timeout=20), 0)
 
     def test_a_slow_reader_slows_the_child_down(self):
+        idle = self.start("exec", "--shell", "echo; read line", stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE)
+        idle.stdout.readline()
+        limit = memory(idle.pid, "VmRSS") + 24 * MIB
         process = self.start("exec", "--shell", "head -c 64M /dev/zero; touch finished",
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.assertEqual(process.stdout.read(1), b"\0")
         # Nobody reads on: far less than all of it may be on its way.
-        eventually(lambda: memory(process.pid, "VmRSS") > 40 * MIB, 1)
-        self.assertLess(memory(process.pid, "VmRSS"), 40 * MIB)
+        eventually(lambda: memory(process.pid, "VmRSS") > limit, 1)
+        self.assertLess(memory(process.pid, "VmRSS"), limit)
         self.assertIsNone(process.poll())
         self.assertEqual(len(process.stdout.read()), 64 * MIB - 1)
         self.assertEqual(process.wait(timeout=20), 0)
@@ -457,6 +415,19 @@ class AgainstAScript(ClientTest):
 
     def test_a_second_ctrl_c_gives_up_at_once(self):
         self.assertEqual(self.interrupted(2), 130)
+
+    def test_json_of_a_server_is_printed_without_its_control_characters(self):
+        evil = '{"name":"a\x7f\x9b31m"}\n'.encode()  # valid JSON all the same
+        self.serve(lambda *_: [({"status": "ok", "note": "\x9b31m"}, evil)])
+        for words in (["ls", "--json"], ["stats"], ["ping"], ["help"]):
+            with self.subTest(words):
+                self.assertEqual(json.loads(self.output(*words)), {"name": "a\x7f\x9b31m"})
+                self.assertNotIn(b"\xc2\x9b", self.output(*words))
+                self.assertNotIn(b"\x7f", self.output(*words))
+        self.assertEqual(self.output("stat", "--json", "a"), b'{"note":"\\u009b31m"}\n')
+        self.assertEqual(self.cleave("call", "x").stderr, b'{"note":"\\u009b31m"}\n')
+        self.serve(lambda *_: [({"status": "ok"}, b"\x1b[31mno JSON\nat all")])
+        self.assertEqual(self.output("stats"), b"\\u001b[31mno JSON at all\n")
 
     def test_progress_is_shown_on_a_terminal_alone(self):
         self.serve(lambda *_: [({"status": "ok", "file_size": MIB}, bytes(MIB))])

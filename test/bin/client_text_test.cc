@@ -38,6 +38,15 @@ TEST_CASE("control characters of both sets are escaped and other text is not") {
   CHECK(printable("\xc2\xa0") == "\xc2\xa0");
 }
 
+TEST_CASE("JSON is printed on one line, its value unchanged and its control characters escaped") {
+  CHECK(json_line("{\"a\":\n\t\"粘\x7f\xc2\x9b\"}\r\n") == "{\"a\":  \"粘\\u007f\\u009b\"}  ");
+  CHECK(json_line("\x1b]0;title\x07") == "\\u001b]0;title\\u0007");
+  CHECK(json_line("") == "");
+  HeaderParser parser;
+  const auto header = parser.parse("{\"name\":\"a\xc2\x9b\"}");
+  CHECK(results_json(**header) == R"({"name":"a\u009b"})");
+}
+
 TEST_CASE("sizes are shown in the largest unit that leaves a digit before the point") {
   CHECK(human_size(0) == "0 B");
   CHECK(human_size(1023) == "1023 B");

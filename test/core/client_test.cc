@@ -168,6 +168,20 @@ TEST_CASE("a long body goes out in frames of frame_bytes, and other calls go bet
   CHECK_FALSE(sent[3].flag("more"));
 }
 
+// The server may have stopped reading because its reply is not read.
+TEST_CASE("a client whose output waits reads on") {
+  Outcome outcome;
+  World world({.output_bytes = 1'000});
+  world.wire->set_room(100);
+  world.client->call({.cmd = "echo", .body = Buffer::copy_of(std::string(5'000, 'b'))},
+                     outcome.callback());
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":4})", "part"));
+  world.settle();
+  REQUIRE(outcome.result);
+  CHECK((*outcome.result)->body == "part");
+}
+
 TEST_CASE("a reply longer than collected_reply_bytes is too_large, and the next call works") {
   Outcome outcome;
   Outcome next;
@@ -308,6 +322,31 @@ TEST_CASE("a client may be destroyed by the handler of a reply that is being giv
   world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":3})", "abc"));
   world.settle();
   CHECK(world.wire->closed());
+}
+
+TEST_CASE("a connection that breaks is told from one that is closed") {
+  World closed;
+  closed.wire->send_end();
+  closed.settle();
+  CHECK_FALSE(closed.client->connected());
+  CHECK_FALSE(closed.client->broken());
+  World broken;
+  broken.wire->reset();
+  broken.settle();
+  CHECK(broken.client->broken());
+}
+
+TEST_CASE("connecting is refused for addresses that carry no stream of frames") {
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  for (const std::string_view url : {"tcp://127.0.0.1:1?wire=raw", "udp://127.0.0.1:1"}) {
+    std::optional<Errc> refusal;
+    Client::connect(*loop, url, {}, [&](Result<std::unique_ptr<Client>> client) {
+      REQUIRE_FALSE(client);
+      refusal = client.error().code;
+    });
+    loop->run();
+    CHECK(refusal == Errc::invalid_argument);
+  }
 }
 
 TEST_CASE("a loop may end before a connection is made") {

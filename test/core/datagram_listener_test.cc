@@ -252,8 +252,7 @@ struct Hook final : Admission {
 
 }  // namespace
 
-// ---- Frames
-// --------------------------------------------------------------------------------------
+// ---- Frames -------------------------------------------------------------------------------------
 
 TEST_CASE("a datagram that is one frame is answered with one frame") {
   World world;
@@ -424,8 +423,7 @@ TEST_CASE("an error may carry members and a body as well") {
   CHECK(world.notes.take() == Lines{"request fails", "served not_found 4 4"});
 }
 
-// ---- At most three times the request
-// --------------------------------------------------------------
+// ---- At most three times the request ------------------------------------------------------------
 
 TEST_CASE("an answer has at most three times the bytes of its request") {
   World world;
@@ -497,8 +495,7 @@ TEST_CASE("an answer longer than any datagram is too large, whatever asks for it
   CHECK(whole.body == body);
 }
 
-// ---- Raw
-// ------------------------------------------------------------------------------------------
+// ---- Raw ----------------------------------------------------------------------------------------
 
 TEST_CASE("on the wire raw a datagram is a message, and so is its answer") {
   World world;
@@ -550,8 +547,7 @@ TEST_CASE("only commands for datagrams, and only the wires frame and raw, can be
   CHECK(refused.error().message == "a datagram carries the wire frame or raw, and not prefix");
 }
 
-// ---- Addresses
-// ------------------------------------------------------------------------------------
+// ---- Addresses ----------------------------------------------------------------------------------
 
 TEST_CASE(
     "what comes from the listener's own address is dropped, or it would answer itself for ever") {
@@ -640,8 +636,7 @@ TEST_CASE("IPv6 is served as IPv4 is, and both at once where that is wanted") {
   CHECK(world.notes.take() == Lines{"dropped truncated", "request echo", "served ok 3 3"});
 }
 
-// ---- Many, and broken ones
-// ------------------------------------------------------------------------
+// ---- Many, and broken ones ----------------------------------------------------------------------
 
 TEST_CASE("a flood is served in turns, and answers of connections come between") {
   for (const std::string& flood :
@@ -731,8 +726,7 @@ TEST_CASE("a peer that has gone before its answer does not disturb the others") 
   }
 }
 
-// ---- Ending
-// ----------------------------------------------------------------------------------------
+// ---- Ending -------------------------------------------------------------------------------------
 
 TEST_CASE("a server that drains closes its datagram listeners at once") {
   World world;

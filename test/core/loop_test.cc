@@ -297,6 +297,17 @@ TEST_CASE("run on the system's clock waits for running timers, and not for stopp
   CHECK(loop->now() - begin >= Millis(20));
 }
 
+TEST_CASE("a turn that waits is over when a timer has run that was due at its beginning") {
+  auto loop = make_loop();
+  bool first = false;
+  bool second = false;
+  loop->after(Millis(0), [&] { first = true; });
+  loop->after(Millis(1'000), [&] { second = true; });
+  CHECK(loop->step_waiting());
+  CHECK(first);
+  CHECK_FALSE(second);
+}
+
 TEST_CASE("a timer that starts itself anew with 0 does not starve the loop") {
   auto loop = make_loop();
   int calls = 0;

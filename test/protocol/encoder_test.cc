@@ -45,6 +45,10 @@ TEST_CASE("a head is written byte for byte as the wire wants it") {
                   R"("data_size":18446744073709551615,"status":"error","filename":"a","n":[1]})"));
 }
 
+TEST_CASE("blanks stand behind the object and count as the header's") {
+  CHECK(encoded({.cmd = "ping", .blanks = 3}) == frame_bytes(R"({"cmd":"ping"}   )"));
+}
+
 TEST_CASE("a command of any characters is written as a JSON string") {
   CHECK(encoded({.cmd = "a\"b\n"}) == frame_bytes(R"({"cmd":"a\"b\n"})"));
 }
