@@ -53,11 +53,10 @@ struct DatagramListener::Asked {
 };
 
 DatagramListener::DatagramListener(ServerCore& server, BoundSocket socket, const Service& service,
-                                   const SocketAddress& bound, Ref<const Header> no_header)
+                                   const SocketAddress& bound)
     : server_(server),
       socket_(std::move(socket)),
       service_(service),
-      no_header_(std::move(no_header)),
       datagrams_(socket_.fd(), bound),
       retry_(server.loop(), [this] { watcher_->watch({.readable = true}); }) {}
 
@@ -76,10 +75,7 @@ Result<Ref<DatagramListener>> DatagramListener::create(ServerCore& server, Bound
     return fail(Errc::io_error, "cannot tell the address of " + socket.endpoint().url() + ": " +
                                     std::strerror(errno));
   }
-  Result<Ref<const Header>> no_header = server.parser().parse("{}");
-  if (!no_header) return fail(std::move(no_header.error()));
-  Ref<DatagramListener> listener(
-      new DatagramListener(server, std::move(socket), service, bound, std::move(*no_header)));
+  Ref<DatagramListener> listener(new DatagramListener(server, std::move(socket), service, bound));
   Result<Watcher> watcher = Watcher::create(
       server.loop(), fd,
       [self = listener.get()](Watcher::Events events) { self->on_watched(events); });
@@ -155,7 +151,10 @@ void DatagramListener::serve(std::size_t index, const Datagrams::Incoming& datag
   if (datagram.from.port() == 0 || datagram.from == datagram.to) {
     return drop(peer, DropReason::not_request);
   }
-  Asked asked{.index = index, .size = datagram.bytes.size(), .peer = peer, .header = no_header_};
+  Asked asked{.index = index,
+              .size = datagram.bytes.size(),
+              .peer = peer,
+              .header = server_.empty_header()};
   asked.body = datagram.bytes;
   if (service_.wire == Wire::frame) return serve_frame(std::move(asked));
   asked.cmd = service_.command->name;

@@ -48,7 +48,7 @@ class DatagramListener final : public RefCounted<DatagramListener> {
   struct Asked;
 
   DatagramListener(ServerCore& server, BoundSocket socket, const Service& service,
-                   const SocketAddress& bound, Ref<const Header> no_header);
+                   const SocketAddress& bound);
   void on_watched(Watcher::Events events);
   void receive_some();
   void send();
@@ -69,7 +69,6 @@ class DatagramListener final : public RefCounted<DatagramListener> {
   ServerCore& server_;
   const BoundSocket socket_;
   const Service service_;
-  const Ref<const Header> no_header_;  // of a bare message
   Datagrams datagrams_;
   std::unique_ptr<Watcher> watcher_;  // null: closed
   Timer retry_;

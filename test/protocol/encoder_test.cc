@@ -123,9 +123,11 @@ TEST_CASE("an error's members are its code and its message") {
 TEST_CASE("a message is cut to any size that is asked for, at the edge of a character") {
   const Error error{Errc::busy, "a粘b"};
   const auto cut = [&error](std::size_t size) { return error_members(error, size); };
-  for (const std::size_t size : {5, 6}) CHECK(cut(size) == R"("code":"busy","message":"a粘b")");
+  for (const std::size_t size : {std::size_t{5}, std::size_t{6}})
+    CHECK(cut(size) == R"("code":"busy","message":"a粘b")");
   CHECK(cut(4) == R"("code":"busy","message":"a粘")");
-  for (const std::size_t size : {1, 2, 3}) CHECK(cut(size) == R"("code":"busy","message":"a")");
+  for (const std::size_t size : {std::size_t{1}, std::size_t{2}, std::size_t{3}})
+    CHECK(cut(size) == R"("code":"busy","message":"a")");
   CHECK(cut(0) == R"("code":"busy","message":"")");
 }
 
