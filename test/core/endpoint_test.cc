@@ -217,11 +217,12 @@ void has(std::string_view option, std::string_view transports) {
                                     {'u', "udp://[::]:80?"},
                                     {'l', "unix:/s?"},
                                     {'f', "fd:3?"}}) {
-    CAPTURE(url + text);
+    const std::string whole = url + text;
+    CAPTURE(whole);
     if (transports.find(letter) != std::string_view::npos) {
-      CHECK(Endpoint::parse(url + text).has_value());
+      CHECK(Endpoint::parse(whole).has_value());
     } else {
-      CHECK(says(refusal(url + text),
+      CHECK(says(refusal(whole),
                  "the option " + text.substr(0, text.find('=')) + " is not one of this kind"));
     }
   }

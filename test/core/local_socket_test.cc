@@ -115,7 +115,7 @@ TEST_CASE("a socket's file has its mode from its birth on, or a narrower one") {
   SUBCASE("on any system") {
     portable = true;
   }
-  for (const mode_t mask : {0, 022, 077, 0777}) {
+  for (const mode_t mask : {0U, 022U, 077U, 0777U}) {
     for (const std::uint32_t mode : {0600U, 0660U, 0666U, 0777U, 0U}) {
       CAPTURE(mask);
       CAPTURE(mode);
