@@ -15,10 +15,11 @@ namespace cleave {
 inline namespace v0 {
 
 struct SocketAddress {
+  // The longest comes first: `{}` makes that one zero, and no more.
   union {
+    sockaddr_un local;
     sockaddr_in v4;
     sockaddr_in6 v6;
-    sockaddr_un local;
   } storage{};
 
   // `invalid_argument` where the host is no numeric address, the path is longer than the system
