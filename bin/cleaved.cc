@@ -117,6 +117,7 @@ class Control {
     }
     Result<Config> wanted = load_config(command_line_);
     if (!wanted) return fail(std::move(wanted.error()));
+    if (Result<void> offers = check_offers(*wanted); !offers) return offers;
     server_.set_limits(feasible(wanted->limits, log_));
     log_.set_level(wanted->log_level);
     log_.write(LogLevel::info, "reloaded", {{"file", command_line_.config}});
@@ -148,6 +149,8 @@ int serve(const CommandLine& command_line, const Config& config) {
   // Before there is a thread, and before anything else can be mistaken for what was passed.
   Result<std::vector<InheritedSocket>> inherited = take_inherited_sockets();
   if (!inherited) return give_up(inherited.error(), kWrongUsage);
+  const Result<void> offers = check_offers(config);
+  if (!offers) return give_up(offers.error(), kWrongUsage);
   const ServiceManager service_manager = ServiceManager::from_environment();
   Result<std::unique_ptr<Loop>> loop = Loop::create();
   if (!loop) return give_up(loop.error(), kFailed);
@@ -200,9 +203,9 @@ int main(int argc, char** argv) {
   }
   const Result<Config> config = load_config(*command_line);
   if (!config) return give_up(config.error(), kWrongUsage);
-  const Result<void> offers = check_offers(*config);
-  if (!offers) return give_up(offers.error(), kWrongUsage);
   if (command_line->check) {
+    const Result<void> offers = check_offers(*config);
+    if (!offers) return give_up(offers.error(), kWrongUsage);
     std::puts("the configuration is valid");
     return kClean;
   }

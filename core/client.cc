@@ -283,7 +283,10 @@ void ClientCore::on_end() {
   if (!id) {
     // None of our requests is answered without one: the server says why it ends the connection, or
     // answers a one-way request, as it should not.
-    if (has_status(*header, "error")) close(error_of(*header), false);
+    if (has_status(*header, "error")) {
+      broken_ = true;
+      close(error_of(*header), false);
+    }
     return;
   }
   const auto at = calls_.find(*id);
@@ -306,6 +309,7 @@ void ClientCore::on_end() {
 // ---- Ending -------------------------------------------------------------------------------------
 
 void ClientCore::on_input_end() {
+  broken_ = decoder_.inside_frame();
   close({Errc::unavailable, decoder_.inside_frame()
                                 ? "the server closed the connection in the middle of a reply"
                                 : "the server closed the connection"},

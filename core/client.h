@@ -106,8 +106,9 @@ class CLEAVE_API Client {
   // Called once when the connection ends, however that comes about.
   void on_close(UniqueFunction<void(Error)> callback);
   [[nodiscard]] bool connected() const noexcept;
-  // The connection has ended by a reset or a failed write: the server may not have read everything
-  // that the system had taken.
+  // The connection has ended otherwise than by the server's orderly end: by a reset, a failed
+  // write, an error that the server said, or in the middle of a reply. It may not have read
+  // everything that the system had taken.
   [[nodiscard]] bool broken() const noexcept;
   // Closes the write side: the server answers what it has got, and closes.
   void finish();

@@ -29,6 +29,7 @@ constexpr std::size_t kLargest = 65'507;
 constexpr std::size_t kSmallest = 480;
 constexpr Millis kFirstPause(250);
 constexpr Millis kDefaultTimeout(10'000);
+constexpr Millis kLongestTimeout(std::int64_t{365} * 24 * 3'600'000);
 // Datagrams that are looked at in one turn: a flood of strange ones does not stop the loop.
 constexpr int kReadBudget = 64;
 
@@ -96,7 +97,8 @@ Result<std::unique_ptr<DatagramClient::Asking>> DatagramClient::prepare(Call cal
   auto asking = std::make_unique<Asking>(loop_, [this] { send(); });
   asking->id = next_id_++;
   asking->timeout = call.timeout;
-  asking->deadline = loop_.now() + call.timeout.value_or(kDefaultTimeout);
+  asking->deadline =
+      loop_.now() + std::min(call.timeout.value_or(kDefaultTimeout), kLongestTimeout);
   Result<std::string> datagram = datagram_of(std::move(call), asking->id);
   if (!datagram) return fail(std::move(datagram.error()));
   asking->datagram = *std::move(datagram);

@@ -213,10 +213,11 @@ void DatagramListener::ask(Asked& asked, const Router::Command& command,
   request.body_size_ = asked.body.size();
   request.deadline_ = deadline;
   request.peer_ = &asked.peer;
-  server_.observer().on_request(asked.peer, asked.cmd);
   members_.clear();
   body_.clear();
   serving_ = &asked;
+  server_.observer().on_request(asked.peer, asked.cmd);
+  if (abandoned_) return;
   std::optional<Error> error = call(*command.message_route(), request,
                                     command.spec.takes_body ? asked.body : std::string_view());
   serving_ = nullptr;

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "cleave/core/socket_address.h"
@@ -100,9 +102,15 @@ SocketFile::~SocketFile() {
 Result<Fd> lock_folder(const Endpoint& endpoint) {
   const std::filesystem::path folder = std::filesystem::path(endpoint.path).parent_path();
   Fd fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    return refuse(endpoint, Errc::busy,
-                  "somebody else is about to listen in the same folder; try again");
+  // Others of us hold it for moments. It is not waited for without an end, as that would stop the
+  // loop for as long as somebody likes.
+  constexpr int kTries = 50;
+  constexpr std::chrono::milliseconds kPause(20);
+  for (int i = 0; fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; ++i) {
+    if (i == kTries) {
+      return refuse(endpoint, Errc::busy, "somebody has locked the folder for more than a second");
+    }
+    std::this_thread::sleep_for(kPause);
   }
   return fd;
 }

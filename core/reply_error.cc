@@ -17,6 +17,7 @@ Error error_of(const Header& header) {
   // A code that is younger than this client: the name tells the person at least.
   const std::optional<Errc> known = errc_from(code);
   if (known) return {*known, std::string(message)};
+  if (code.empty()) return {Errc::internal, "the server's error has no code"};
   return {Errc::internal, std::string(code) + ": " + std::string(message)};
 }
 

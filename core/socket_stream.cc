@@ -35,6 +35,15 @@ void set_tcp_options(int fd, const SocketOptions& options) {
   (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
+// A local connection does not inherit them from its listener, as a TCP one does.
+void set_buffers(int fd, const SocketOptions& options) {
+  const auto set = [fd](int name, const std::optional<std::uint32_t>& bytes) {
+    if (bytes) (void)set_socket_option(fd, SOL_SOCKET, name, static_cast<int>(*bytes));
+  };
+  set(SO_RCVBUF, options.receive_buffer);
+  set(SO_SNDBUF, options.send_buffer);
+}
+
 // Our end.
 SocketAddress own_address(int fd) {
   SocketAddress address;
@@ -49,7 +58,11 @@ Result<std::unique_ptr<Stream>> SocketStream::adopt(Loop& loop, Fd socket,
                                                     const SocketOptions& options) {
   const int fd = socket.get();
   const bool local = own_address(fd).family() == AF_UNIX;
-  if (!local) set_tcp_options(fd, options);
+  if (local) {
+    set_buffers(fd, options);
+  } else {
+    set_tcp_options(fd, options);
+  }
   std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket), local));
   Result<Watcher> watcher = Watcher::create(
       loop, fd, [self = stream.get()](Watcher::Events events) { self->on_watched(events); });

@@ -76,7 +76,14 @@ Result<BareReplyDecoder::Event> BareReplyDecoder::next_frame(std::string_view& i
   Result<Decoder::Event> event = frames_.next(input);
   if (!event) return fail(std::move(event.error()));
   if (auto* head = std::get_if<Decoder::Head>(&*event)) {
-    Head begun = begin(head->header->frame().data_size.value_or(0));
+    const FrameHead& frame = head->header->frame();
+    const std::string_view status = head->header->string_or("status", "ok").value_or("");
+    if (!frame.data_size || frame.more || (status != "ok" && status != "error")) {
+      return poison(
+          "a reply's header says its data_size, no more, and no status but ok or error; " +
+          std::string(head->header->json().substr(0, 200)) + " came");
+    }
+    Head begun = begin(*frame.data_size);
     begun.header = std::move(head->header);
     return begun;
   }

@@ -114,10 +114,12 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
   Deadline deadline(loop_, settings.timeout);
   auto client = connect<Client>(settings, deadline);
   if (!client) return fail(client.error());
+  auto ended = std::make_shared<std::optional<Error>>();
+  (*client)->on_close([ended](Error error) { *ended = std::move(error); });
   auto sent = std::make_shared<std::optional<Result<void>>>();
   (*client)->start_one_way(std::move(call),
                            [sent](Result<void> result) { *sent = std::move(result); });
-  const bool kept = wait_until([&] { return sent->has_value() || deadline.passed(); });
+  const bool kept = wait_for_server([&] { return sent->has_value() || deadline.passed(); });
   if (!kept || !*sent) {
     (*client)->reset();
     if (!kept) return fail(interrupted_error());
@@ -128,8 +130,9 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
   // A server that never notices our end of input has got everything all the same, as far as one can
   // know who has all the time.
   Deadline patience(loop_, settings.timeout ? std::nullopt : std::optional(kCloseGrace));
-  if (!wait_until(
+  if (!wait_for_server(
           [&] { return patience.passed() || deadline.passed() || !(*client)->connected(); })) {
+    (*client)->reset();
     return fail(interrupted_error());
   }
   if (deadline.passed()) {
@@ -137,9 +140,7 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
                 "everything was sent, and the server has not closed the connection in time: "
                 "nobody knows whether it has read it");
   }
-  if ((*client)->broken()) {
-    return fail(Errc::unavailable, "the connection broke before the server had read everything");
-  }
+  if ((*client)->broken() && *ended) return fail(**ended);
   return {};
 }
 
@@ -148,13 +149,24 @@ bool Session::wait_until(UniqueFunction<bool()> done) {
   return !given_up_;
 }
 
+bool Session::wait_for_server(UniqueFunction<bool()> done) {
+  interruptible_ = true;
+  const bool kept = wait_until([&] { return !interruptible_ || done(); });
+  return std::exchange(interruptible_, false) && kept;
+}
+
 void Session::cancel() {
   if (!running_ || running_->outcome) return;
-  if (!channel_->cancel()) channel_->reset();
+  if (!channel_->cancel()) return channel_->reset();
+  // A server that goes on all the same is not listened to for ever.
+  loop_.after(kInterruptGrace, [this, pending = running_] {
+    if (!pending->outcome && pending == running_) channel_->reset();
+  });
 }
 
 Result<SignalWatcher> Session::watch_interrupts() {
   interrupts_ = 0;
+  ++commands_;
   return SignalWatcher::create(loop_, SIGINT, [this] { interrupt(); });
 }
 
@@ -165,7 +177,7 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
   auto done = std::make_shared<std::optional<Connected>>();
   Connecting::connect(loop_, server_.url(), {},
                       [done](Connected client) { *done = std::move(client); });
-  if (!wait_until([&] { return done->has_value() || deadline.passed(); })) {
+  if (!wait_for_server([&] { return done->has_value() || deadline.passed(); })) {
     return fail(interrupted_error());
   }
   if (!*done) {
@@ -203,11 +215,13 @@ Result<void> Session::open_channel(const Settings& settings, Deadline& deadline)
 
 void Session::interrupt() {
   ++interrupts_;
+  if (interrupts_ == 1 && std::exchange(interruptible_, false)) return;
   const bool running = running_ && !running_->outcome && channel_;
   if (interrupts_ > 1 || !running) return give_up();
-  if (!channel_->cancel()) return channel_->reset();
-  loop_.after(kInterruptGrace, [this, pending = running_] {
-    if (!pending->outcome) give_up();
+  if (!channel_->cancel()) channel_->reset();
+  // The command ends soon, or what it waits for is not the server.
+  loop_.after(kInterruptGrace, [this, command = commands_] {
+    if (command == commands_) give_up();
   });
 }
 

@@ -55,6 +55,8 @@ class Session {
   Result<std::unique_ptr<Connecting>> connect(const Settings& settings, const Deadline& deadline);
   Result<void> open_channel(const Settings& settings, Deadline& deadline);
   Outcome ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink);
+  // As wait_until(), where the first Ctrl-C ends the waiting: false then, too.
+  bool wait_for_server(UniqueFunction<bool()> done);
   void interrupt();
   void give_up();
 
@@ -63,6 +65,8 @@ class Session {
   std::unique_ptr<Channel> channel_;
   std::shared_ptr<Pending> running_;
   int interrupts_ = 0;
+  int commands_ = 0;            // that have begun
+  bool interruptible_ = false;  // the first Ctrl-C ends what is waited for, and nothing else
   bool given_up_ = false;
 };
 

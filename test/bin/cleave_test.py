@@ -11,6 +11,7 @@ import unittest
 
 from client_case import ClientTest
 from process_facts import eventually, is_gone, memory
+from python_client import frame
 from scripted_server import ScriptedServer
 from support import CLEAVE, Daemon
 
@@ -393,6 +394,27 @@ class AgainstAScript(ClientTest):
         self.cleave("put", "--one-way", "a")
         self.assertEqual(server.requests,
                          [({"cmd": "put", "filename": "a", "filesize": 4}, b"data")])
+
+    def test_a_one_way_put_that_the_server_refuses_is_no_success(self):
+        (self.folder / "a").write_bytes(b"data")
+        error = {"status": "error", "code": "no_space", "message": "the disk is full"}
+
+        def serve(connection, read_first):
+            with connection:
+                if read_first:
+                    connection.recv(65536)
+                connection.sendall(frame(error))
+                while connection.recv(65536):
+                    pass
+
+        for read_first in (False, True):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                self.url = "tcp://127.0.0.1:%d" % listener.getsockname()[1]
+                process = self.start("put", "--one-way", "a", stderr=subprocess.PIPE)
+                serve(listener.accept()[0], read_first)
+                _, stderr = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 7, stderr)
+            self.assertIn(b"the disk is full", stderr)
 
     def interrupted(self, signals):
         """Exit status and seconds of a request that is interrupted and never answered."""

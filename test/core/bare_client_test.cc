@@ -241,7 +241,7 @@ TEST_CASE("a wrong length is a protocol_error, and resets the connection") {
                    "the server sent more bytes than its reply has, 1 too many"},
            Example{Wire::prefix, length_bytes(3) + "HELLO",
                    "the server sent more bytes than its reply has, 2 too many"},
-           Example{Wire::header, frame_bytes("{}", "HELLO"),
+           Example{Wire::header, frame_bytes(R"({"data_size":0})", "HELLO"),
                    "the server sent more bytes than its reply has, 5 too many"},
            Example{Wire::prefix, length_bytes(0x80000005) + "HELLO",
                    "the server's reply makes no sense: the wire prefix begins a reply with its "

@@ -744,6 +744,30 @@ TEST_CASE("a server that drains closes its datagram listeners at once") {
   CHECK(clean);
 }
 
+TEST_CASE("a server that ends when it is told of a request does not have it handled") {
+  struct Ender final : public Observer {
+    std::function<void()> end;
+    void on_request(const Peer&, std::string_view) override { std::exchange(end, nullptr)(); }
+  };
+  Ender ender;
+  int handled = 0;
+  TestServer test(
+      [&handled](Router& router, Loop&) {
+        router.add("count", {.summary = "counts", .datagram = true},
+                   collected([&handled](const Request&, std::string_view) -> Result<Reply> {
+                     ++handled;
+                     return Reply{};
+                   }));
+      },
+      {.observer = &ender});
+  UdpClient client(test.server()->listen("udp://127.0.0.1:0?wire=raw&cmd=count").value());
+  ender.end = [&test] { test.destroy_server(); };
+  client.send("x");
+  test.settle();
+  CHECK(handled == 0);
+  CHECK_FALSE(ender.end);
+}
+
 TEST_CASE("a server that drains listens no more") {
   World world;
   world.test.server()->drain([](bool) {});

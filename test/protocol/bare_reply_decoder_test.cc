@@ -184,9 +184,10 @@ TEST_CASE("what is not a length in digits is a protocol_error") {
 }
 
 TEST_CASE("replies with a header are frames, wherever the bytes were cut") {
-  CHECK(decoded(Wire::header, frame_bytes(R"({"data_size": 5})", "hello") + frame_bytes("{}") +
+  CHECK(decoded(Wire::header, frame_bytes(R"({"data_size": 5})", "hello") +
+                                  frame_bytes(R"({"data_size":0})") +
                                   frame_bytes(R"({"data_size":1,"exit_code":3})", "x")) ==
-        "head 5 {\"data_size\": 5}\nbody hello\nend\nhead 0 {}\nend\n"
+        "head 5 {\"data_size\": 5}\nbody hello\nend\nhead 0 {\"data_size\":0}\nend\n"
         "head 1 {\"data_size\":1,\"exit_code\":3}\nbody x\nend\n"
         "expected a length and a header, nothing came\n");
   const std::string cut = frame_bytes(R"({"data_size":9})", "abc");
@@ -199,4 +200,18 @@ TEST_CASE("replies with a header are frames, wherever the bytes were cut") {
 TEST_CASE("a header that is none is a protocol_error") {
   const std::string told = decoded(Wire::header, frame_bytes(R"({"data_size":-1})"));
   CHECK(told.starts_with("error protocol_error: "));
+}
+
+TEST_CASE("a header that does not say how long its reply is, or says that there is more, is none") {
+  for (const char* header :
+       {"{}", R"({"size":3})", R"({"data_size":3,"more":true,"id":1})",
+        R"({"data_size":3,"status":"failed"})", R"({"data_size":3,"status":5})"}) {
+    CHECK(
+        decoded(Wire::header, frame_bytes(header, "abc")) ==
+        "error protocol_error: a reply's header says its data_size, no more, and no status but ok "
+        "or error; " +
+            std::string(header) + " came\n");
+  }
+  CHECK(decoded(Wire::header, frame_bytes(R"({"data_size":0,"status":"error"})"))
+            .starts_with("head 0"));
 }
