@@ -42,9 +42,9 @@ class Collector final : public Sink {
 };
 
 // A copy of what can be asked twice without harm, for a connection that its server may have closed
-// after the last reply, as those do that take one message each.
+// after the last reply, as those servers of the wire raw do that take one message each.
 std::optional<Call> copy_to_repeat(const Endpoint& server, const Call& call) {
-  if (server.wire == Wire::frame || server.is_datagram() || call.cmd == "exec") return std::nullopt;
+  if (server.wire != Wire::raw || server.is_datagram() || call.cmd == "exec") return std::nullopt;
   return Call{.cmd = call.cmd,
               .body = Buffer::copy_of(std::get<Buffer>(call.body).bytes()),
               .timeout = call.timeout};
