@@ -16,8 +16,8 @@ inline namespace v0 {
 //
 // Parts are divided by '/'. None is empty, "." or "..", none holds a control character (C0, DEL,
 // C1) or a backslash. A part has at most 255 bytes, the whole at most 1,024. The first part is not
-// ".cleave": the store's own data lie there. Bytes are kept as they came: nothing is normalized,
-// trimmed or folded.
+// ".cleave" in any case of letters: the store's own data lie there. Bytes are kept as they came:
+// nothing is normalized, trimmed or folded.
 class CLEAVE_API FileName {
  public:
   static constexpr std::size_t kPartBytes = 255;

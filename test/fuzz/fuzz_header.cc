@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// A header of any bytes: refused, or a tree that keeps every limit and every rule of the wire.
+#include <limits>
+#include <set>
+#include <string>
+
+#include "cleave/protocol/header.h"
+#include "cleave/protocol/utf8.h"
+#include "fuzz.h"
+
+using namespace cleave;
+using cleave::fuzz::require;
+
+namespace {
+
+// Visits every value as a handler might, and writes down what it saw.
+class Walk {
+ public:
+  explicit Walk(const HeaderLimits& limits) : limits_(limits) {}
+
+  void visit(const Value& value, std::uint32_t depth) {
+    require(++values_ <= limits_.values + 1, "a header has no more values than allowed");
+    require(depth <= limits_.depth, "a header is not deeper than allowed");
+    require(is_utf8(value.text()), "text is UTF-8");
+    text_ += value.kind_name();
+    text_ += ' ';
+    text_ += value.text();
+    text_ += '\n';
+    if (const auto number = value.integer()) {
+      require(std::to_string(*number) == value.text(), "an integer is what its digits say");
+    }
+    if (value.kind() == Value::Kind::object) {
+      members(value, depth);
+    } else if (value.kind() == Value::Kind::array) {
+      for (const Value element : value) {
+        require(element.name().empty(), "an element has no name");
+        visit(element, depth + 1);
+      }
+    } else {
+      require(value.begin() == value.end(), "a plain value has nothing inside");
+    }
+  }
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  void members(const Value& object, std::uint32_t depth) {
+    std::set<std::string, std::less<>> names;
+    for (const Value member : object) {
+      const std::string_view name = member.name();
+      require(names.emplace(name).second, "no member comes twice");
+      require(name.size() <= limits_.key_bytes, "a name is not longer than allowed");
+      require(is_utf8(name), "a name is UTF-8");
+      require(name.find('\0') == std::string_view::npos, "a name holds no NUL");
+      const auto found = object.find(name);
+      require(found && found->text() == member.text(), "a member is found by its name");
+      visit(member, depth + 1);
+    }
+    require(object.size() == names.size(), "an object has as many members as it says");
+  }
+
+  HeaderLimits limits_;
+  std::uint32_t values_ = 0;
+  std::string text_;
+};
+
+std::string walk(const Header& header, const HeaderLimits& limits) {
+  Walk walk(limits);
+  walk.visit(header.root(), 1);
+  require(header.root().kind() == Value::Kind::object, "a header is an object");
+  const FrameHead& frame = header.frame();
+  if (frame.id) require(*frame.id < std::uint64_t{1} << 53, "an id has 53 bits");
+  if (frame.data_size) require(*frame.data_size < std::uint64_t{1} << 63, "a size has 63 bits");
+  require(!frame.more || frame.id, "more needs an id");
+  return walk.text();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static HeaderParser usual;
+  static HeaderParser narrow({.header_bytes = 65'536, .depth = 3, .values = 8, .key_bytes = 4});
+  const std::string_view json(reinterpret_cast<const char*>(data), size);
+  for (HeaderParser* parser : {&usual, &narrow}) {
+    if (size > parser->limits().header_bytes) return 0;
+    const auto header = parser->parse(json);
+    const auto again = parser->parse(json);
+    require(header.has_value() == again.has_value(), "a header is judged alike twice");
+    if (!header) {
+      require(header.error().code == Errc::protocol_error, "a bad header is a protocol error");
+      require(!header.error().message.empty() && is_utf8(header.error().message),
+              "an error has a sentence");
+      require(header.error().message == again.error().message, "and the same one twice");
+      continue;
+    }
+    require((*header)->json() == json, "a header keeps the bytes it was made from");
+    require(walk(**header, parser->limits()) == walk(**again, parser->limits()),
+            "a header that is remembered is the one that was parsed");
+  }
+  return 0;
+}
