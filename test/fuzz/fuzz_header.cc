@@ -20,7 +20,8 @@ class Walk {
 
   void visit(const Value& value, std::uint32_t depth) {
     require(++values_ <= limits_.values + 1, "a header has no more values than allowed");
-    require(depth <= limits_.depth, "a header is not deeper than allowed");
+    const bool holds = value.kind() == Value::Kind::object || value.kind() == Value::Kind::array;
+    require(!holds || depth <= limits_.depth, "a header is not deeper than allowed");
     require(is_utf8(value.text()), "text is UTF-8");
     text_ += value.kind_name();
     text_ += ' ';
