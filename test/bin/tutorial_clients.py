@@ -60,26 +60,6 @@ class Upper(Prompting):
         return self.socket.recv(1024).decode("utf-8")
 
 
-class UpperByDatagram:
-    """Program 3: datagrams of at most 1,024 bytes."""
-
-    def __init__(self, address):
-        self.address = address
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.settimeout(PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def say(self, text):
-        self.socket.sendto(text.encode("utf-8"), self.address)
-        data, _ = self.socket.recvfrom(1024)
-        return data.decode("utf-8")
-
-
 class ReadyExec(Prompting):
     """Program 6: the length, recv_ready, the data."""
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Every client of the tutorial against cleaved, on the tutorial's own addresses where they are free."""
+"""Every client of the tutorial against cleaved, on the tutorial's own addresses where they are free.
+
+The one that sends datagrams is in udp_test.py."""
 
 import hashlib
 import os
@@ -20,16 +22,15 @@ TEXT = "hello, grüß dich, 粘包 😀 az{`"
 UPPER = "HELLO, GRüß DICH, 粘包 😀 AZ{`"
 
 
-def free(port, kind=socket.SOCK_STREAM):
+def is_free(port):
     """Whether the tutorial's own port can be had; port 0 is as good where it cannot."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        if kind == socket.SOCK_STREAM:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            return 0
-    return port
+            return False
+    return True
 
 
 class Served(unittest.TestCase):
@@ -37,14 +38,10 @@ class Served(unittest.TestCase):
 
     listen = ""  # what follows the port
     port = 0
-    scheme = "tcp"
     options = ()
 
     def setUp(self):
-        url = f"{self.scheme}://127.0.0.1:{self.port}{self.listen}"
-        kind = socket.SOCK_DGRAM if self.scheme == "udp" else socket.SOCK_STREAM
-        if not free(self.port, kind):
-            url = url.replace(f":{self.port}", ":0", 1)
+        url = f"tcp://127.0.0.1:{self.port if is_free(self.port) else 0}{self.listen}"
         self.daemon = Daemon(*self.options, listen=(url,)).__enter__()
         self.addCleanup(self.daemon.__exit__)
         self.address = ("127.0.0.1", self.daemon.port)
