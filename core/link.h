@@ -11,6 +11,7 @@
 #include <string_view>
 #include <variant>
 
+#include "cleave/core/account.h"
 #include "cleave/core/buffer.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/loop_internals.h"
@@ -69,9 +70,13 @@ struct LinkOptions {
 // What the owner does not want yet is held (at most one slab), and while anything is held, the
 // window is full, or more than `output_bytes` wait to be written, nothing is read (a client reads
 // while its output waits).
-class Link final : private Stream::Events {
+//
+// What it holds, and what its owner says that it holds for this peer, counts in its account, and so
+// in the budget of the server, if there is one (null: a client's).
+class Link final : private Stream::Events, private Account::Owner {
  public:
-  Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options);
+  Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options,
+       Budget* budget = nullptr);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -85,6 +90,19 @@ class Link final : private Stream::Events {
   }
   // Chunk::keep().
   [[nodiscard]] Buffer keep(std::string_view bytes);
+
+  // What its peer's memory counts against; outlives it.
+  [[nodiscard]] const Ref<Account>& account();
+  // The bytes that are held for its peer now.
+  [[nodiscard]] std::uint64_t held_bytes() const noexcept {
+    return account_ ? account_->held() : 0;
+  }
+  // Not read for want of memory.
+  [[nodiscard]] bool out_of_memory() const noexcept { return account_ && account_->paused(); }
+  // Counts the memory of a buffer, unless it counts already.
+  void count(const Buffer& bytes, Account::Use use = Account::Use::rest);
+  // Gives back what an idle connection does not need.
+  void shrink() noexcept;
 
   // Output, in order. Nothing is written before the end of the current call from the loop, or of
   // the turn. `append_head` fails with too_large, and has then appended nothing.
@@ -138,18 +156,21 @@ class Link final : private Stream::Events {
     std::deque<Segment> segments;
     std::size_t front_done = 0;  // bytes of a leading string that are written already
     std::uint64_t bytes = 0;
+    Held text;  // the strings among the segments
   };
   // Gathers output into the loop's batch while it lives, and runs the end of the turn after it.
   class Cork;
 
   void on_ready(bool readable, bool writable) override;
   void on_hangup(bool gone) override;
+  void on_account_open() override { touch(); }
 
   void read_some();
   void decode_held();
   void decode(std::string_view& input);
   [[nodiscard]] bool may_decode();
   [[nodiscard]] bool may_read();
+  void hold_input(Buffer rest);
   void end_turn();
   void write_batch();
   void write_pending();
@@ -164,9 +185,10 @@ class Link final : private Stream::Events {
   std::unique_ptr<Stream> stream_;
   LinkOwner& owner_;
   LinkOptions options_;
-  Ref<Window> window_;  // made when the first chunk is kept
-  Ref<Block> reading_;  // the slab whose bytes are being handed over
-  Buffer held_;         // input that the owner did not want yet
+  Budget* budget_;
+  Ref<Account> account_;  // made when there is something to count
+  Ref<Block> reading_;    // the slab whose bytes are being handed over
+  Buffer held_;           // input that the owner did not want yet
   std::unique_ptr<Pending> pending_;
   OutputBatch* batch_ = nullptr;  // while corked
   Deferred deferred_;

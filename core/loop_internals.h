@@ -20,6 +20,7 @@ class RingLink {
 
   [[nodiscard]] bool alone() const noexcept { return next_ == this; }
   [[nodiscard]] RingLink* next() const noexcept { return next_; }
+  [[nodiscard]] RingLink* previous() const noexcept { return previous_; }
   void leave() noexcept {
     previous_->next_ = next_;
     next_->previous_ = previous_;

@@ -227,14 +227,18 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
       unbind();
       if (done->error) message_.error = std::move(done->error);
       message_.body = Buffer::own(std::move(collected_));
+      held_.set({}, 0);
+      link.count(std::get<Buffer>(message_.body));
       message_.members.append(done->members);
       return advance_buffer(link);
     }
     collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
+    held_.set(link.account(), collected_.capacity());
     if (collected_.size() > options_.collected_bytes) {
-      end_with({Errc::too_large, "the reply is longer than " +
-                                     std::to_string(options_.collected_bytes) +
-                                     " bytes (collected_reply_bytes): ask with an id"});
+      end_with({Errc::too_large,
+                "the reply is longer than " + std::to_string(options_.collected_bytes) +
+                    " bytes (collected_reply_bytes): ask with an id",
+                "collected_reply_bytes"});
       return advance_body(link);
     }
   }

@@ -70,6 +70,10 @@ class Outgoing {
   void end_with(Error error);
   // The body bytes that were appended.
   [[nodiscard]] std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+  // The memory of its members.
+  [[nodiscard]] std::size_t members_bytes() const noexcept {
+    return message_.members.text().size();
+  }
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return message_.error; }
 
  private:
@@ -97,6 +101,7 @@ class Outgoing {
   std::uint64_t body_bytes_ = 0;
   std::optional<Source::Pulled> ahead_;  // pulled, not yet sent
   std::string collected_;
+  Held held_;  // what is collected
 };
 
 }  // namespace v0

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cleave/core/account.h"
+#include "cleave/core/address_counts.h"
 #include "cleave/core/datagram_listener.h"
 #include "cleave/core/listener.h"
 #include "cleave/core/server.h"
@@ -45,6 +48,14 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] const Ref<const Header>& empty_header() const noexcept { return empty_header_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
+  // What all that is held for peers counts against, and what is said when that is too much.
+  [[nodiscard]] Budget& budget() noexcept { return *budget_; }
+  [[nodiscard]] Error out_of_memory() const;
+  // Counts the limit of an error, if it met one.
+  void met(const Error& error) {
+    if (!error.limit.empty()) observer_->on_limit(error.limit);
+  }
+
   void remove(Connection& connection);
   // One-way requests that go on after their connection.
   // False when there are too many.
@@ -65,7 +76,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   void shed(Stream& stream, Wire wire, const Error& error);
   void close_listeners();
   void on_accept_error(const Error& error) override;
+  [[nodiscard]] Result<void> has_room_for(const AddressCounts::Host& host) const;
   void sweep();
+  void relieve(Time now);
   void drain_deadline();
   void drained_if_empty();
 
@@ -79,6 +92,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Ref<DatagramListener>> datagram_listeners_;
   std::vector<Ref<Connection>> connections_;
+  AddressCounts addresses_;
+  Ref<Budget> budget_;
+  std::optional<Time> overloaded_since_;
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;
   Timer drain_timer_;
