@@ -2,6 +2,7 @@
 #include "cleave/core/account.h"
 
 #include <cassert>
+#include <string>
 
 namespace cleave {
 inline namespace v0 {
@@ -30,6 +31,13 @@ void Budget::release(std::uint64_t bytes) {
 void Budget::set_limit(std::uint64_t limit) {
   limit_ = limit;
   resume_if_room();
+}
+
+Error Budget::error() const {
+  return {Errc::overloaded,
+          "the server holds " + std::to_string(used_) + " bytes for its peers, the limit is " +
+              std::to_string(limit_) + " (memory_bytes)",
+          "memory_bytes"};
 }
 
 void Budget::resume_if_room() {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cleave/core/loop_internals.h"
+#include "cleave/protocol/error.h"
 #include "cleave/protocol/ref.h"
 
 namespace cleave {
@@ -28,6 +29,8 @@ class Budget final : public RefCounted<Budget> {
   [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
   [[nodiscard]] std::uint64_t limit() const noexcept { return limit_; }
   [[nodiscard]] bool exhausted() const noexcept { return used_ >= limit_; }
+  // What is said to whoever is refused for it.
+  [[nodiscard]] Error error() const;
   [[nodiscard]] bool has_paused() const noexcept { return !paused_.alone(); }
   void set_limit(std::uint64_t limit);
 

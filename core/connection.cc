@@ -97,7 +97,7 @@ void Connection::on_message(std::string_view message) {
   if (server_->draining() && !command.spec.while_draining) {
     exchange->refuse({Errc::unavailable, "the server is stopping"}, false);
   } else if (server_->budget().exhausted() && !command.spec.while_draining) {
-    exchange->refuse(server_->out_of_memory(), false);
+    exchange->refuse(server_->budget().error(), false);
   } else if (command.spec.takes_body && message.size() > service_.message_bytes) {
     const Error error{Errc::too_large,
                       "the message has " + std::to_string(message.size()) + " bytes or more, '" +
@@ -133,7 +133,7 @@ bool Connection::on_frame_input(std::string_view& input) {
       if (decoder_.inside_header()) {
         if (!std::exchange(in_header_, true)) header_since_ = server_->loop().now();
         if (decoder_.held_bytes() > kSmallHeader && server_->budget().exhausted()) {
-          fail_protocol(server_->out_of_memory());
+          fail_protocol(server_->budget().error());
           return false;
         }
       }
@@ -262,7 +262,7 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
                   "max_in_flight");
   }
   if (server_->budget().exhausted() && !command->spec.while_draining) {
-    return exchange->refuse(server_->out_of_memory(), rule.one_way);
+    return exchange->refuse(server_->budget().error(), rule.one_way);
   }
   if (command->spec.takes_body && frame_size > command->body_bytes) {
     return refuse(Errc::too_large,

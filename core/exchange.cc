@@ -94,7 +94,7 @@ bool Exchange::may_collect(std::size_t bytes) {
     return false;
   }
   if (server.budget().exhausted()) {
-    end_with(server.out_of_memory());
+    end_with(server.budget().error());
     return false;
   }
   return true;
@@ -235,7 +235,7 @@ Result<void> Exchange::holds(std::uint64_t bytes) {
   if (state_ != State::running) return {};
   ServerCore& server = connection_->server();
   if (bytes > handler_bytes_ && server.budget().exhausted()) {
-    return fail(server.out_of_memory());
+    return fail(server.budget().error());
   }
   handler_bytes_ = bytes;
   count();

@@ -99,6 +99,10 @@ class Link final : private Stream::Events, private Account::Owner {
   }
   // Not read for want of memory.
   [[nodiscard]] bool out_of_memory() const noexcept { return account_ && account_->paused(); }
+  // The error of a server that can hold no more; empty if it can.
+  [[nodiscard]] std::optional<Error> over_budget() const {
+    return budget_ && budget_->exhausted() ? std::optional(budget_->error()) : std::nullopt;
+  }
   // Counts the memory of a buffer, unless it counts already.
   void count(const Buffer& bytes, Account::Use use = Account::Use::rest);
   // Gives back what an idle connection does not need.

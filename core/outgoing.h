@@ -16,6 +16,7 @@ inline namespace v0 {
 // Lends the framework a Source's waker.
 class SourceBinding {
  public:
+  static void wake(Source& source) { source.wake(); }
   static void bind(Source& source, UniqueFunction<void()> waker) {
     source.waker_ = std::move(waker);
   }

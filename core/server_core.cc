@@ -115,14 +115,6 @@ void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
   observer_->on_shed(error);
 }
 
-Error ServerCore::out_of_memory() const {
-  return {Errc::overloaded,
-          "the server holds " + std::to_string(budget_->used()) +
-              " bytes for its peers, the limit is " + std::to_string(budget_->limit()) +
-              " (memory_bytes)",
-          "memory_bytes"};
-}
-
 Result<void> ServerCore::has_room_for(const AddressCounts::Host& host) const {
   const Limits& limits = options_.limits;
   if (connections_.size() >= limits.max_connections) {
@@ -143,7 +135,7 @@ Result<void> ServerCore::has_room_for(const AddressCounts::Host& host) const {
                     std::string(name) + ")",
                 name);
   }
-  if (budget_->exhausted()) return fail(out_of_memory());
+  if (budget_->exhausted()) return fail(budget_->error());
   return {};
 }
 

@@ -48,9 +48,8 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] const Ref<const Header>& empty_header() const noexcept { return empty_header_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
-  // What all that is held for peers counts against, and what is said when that is too much.
+  // What all that is held for peers counts against.
   [[nodiscard]] Budget& budget() noexcept { return *budget_; }
-  [[nodiscard]] Error out_of_memory() const;
   // Counts the limit of an error, if it met one.
   void met(const Error& error) {
     if (!error.limit.empty()) observer_->on_limit(error.limit);

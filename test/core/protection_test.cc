@@ -53,6 +53,12 @@ class Silent final : public Source {
   Pulled pull(std::size_t) override { return Later{}; }
 };
 
+// Always has more.
+class Endless final : public Source {
+ public:
+  Pulled pull(std::size_t) override { return Piece{Buffer::own(std::string(64 * kKiB, 'm'))}; }
+};
+
 struct World {
   std::deque<ReplyToken> tokens;
   int counted = 0;  // calls of `count`
@@ -88,6 +94,10 @@ struct World {
     router.add("keep", {.summary = "answers when the test says so"},
                later([this](const Request&, Buffer, ReplyToken token) {
                  tokens.push_back(std::move(token));
+               }));
+    router.add("endless", {.summary = "has a body without an end"},
+               collected([](const Request&, std::string_view) -> Result<Reply> {
+                 return Reply{{}, std::shared_ptr<Source>(std::make_shared<Endless>()), {}};
                }));
     router.add("silent", {.summary = "has a body that does not come"},
                collected([](const Request&, std::string_view) -> Result<Reply> {
@@ -490,6 +500,20 @@ TEST_CASE("whole replies that wait for one reader are bounded together") {
   CHECK(whole == 3);
   CHECK(refused == 17);
   CHECK(world.met("output_hard_bytes") == 17);
+}
+
+TEST_CASE(
+    "a reply that is gathered from its source counts, and is given up when memory is used up") {
+  World world({.memory_bytes = 8 * kMiB});
+  std::deque<TestPeer> peers;
+  for (int i = 0; i < 4; ++i) {
+    peers.push_back(world.test.connect());
+    peers.back().send(R"({"cmd":"endless"})");
+  }
+  for (int i = 0; i < 4; ++i) world.test.settle();
+  CHECK(world.memory() < 9 * kMiB);
+  for (TestPeer& peer : peers) CHECK(code_of(peer.read()) == "overloaded");
+  CHECK(world.memory() == 0);
 }
 
 TEST_CASE("one reply is taken whatever its size") {
