@@ -97,11 +97,17 @@ void ServerCore::on_accept(std::unique_ptr<Stream> stream, const Service& servic
   serve(std::move(stream), service);
 }
 
+void ServerCore::on_no_room(std::unique_ptr<Stream> stream, const Service& service,
+                            const Error& error) {
+  shed(std::move(stream), service.wire, error);
+}
+
 void ServerCore::on_accept_error(const Error& error) {
   observer_->on_shed(error);
 }
 
-void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
+// Tells a peer why it is not taken in, and closes.
+void ServerCore::shed(std::unique_ptr<Stream> stream, Wire wire, const Error& error) {
   if (says_errors(wire)) {
     std::string frame;
     const std::string members = error_members(error);
@@ -109,8 +115,9 @@ void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
     (void)append_head(
         frame, {.write_data_size = wire == Wire::header, .status = "error", .members = members});
     const std::string_view piece = frame;
-    (void)stream.write({&piece, 1});
+    (void)stream->write({&piece, 1});
   }
+  stream.reset();
   met(error);
   observer_->on_shed(error);
 }
@@ -144,10 +151,10 @@ void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
   const Peer peer = stream->peer();
   const AddressCounts::Host host = AddressCounts::host_of(peer.address);
   if (const Result<void> room = has_room_for(host); !room) {
-    return shed(*stream, service.wire, room.error());
+    return shed(std::move(stream), service.wire, room.error());
   }
   if (const Result<void> admitted = admission_->may_accept(peer); !admitted) {
-    return shed(*stream, service.wire, admitted.error());
+    return shed(std::move(stream), service.wire, admitted.error());
   }
   if (shut_) return;
   auto connection = make_ref<Connection>(*this, std::move(stream), service);

@@ -72,7 +72,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
  private:
   [[nodiscard]] Result<std::string> serve_socket(BoundSocket socket, const Service& service);
   void on_accept(std::unique_ptr<Stream> stream, const Service& service) override;
-  void shed(Stream& stream, Wire wire, const Error& error);
+  void on_no_room(std::unique_ptr<Stream> stream, const Service& service,
+                  const Error& error) override;
+  void shed(std::unique_ptr<Stream> stream, Wire wire, const Error& error);
   void close_listeners();
   void on_accept_error(const Error& error) override;
   [[nodiscard]] Result<void> has_room_for(const AddressCounts::Host& host) const;

@@ -27,6 +27,7 @@ Stream::Moved moved(ssize_t count) {
 
 void set_tcp_options(int fd, const SocketOptions& options) {
   (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
+  set_user_timeout(fd, options.user_timeout_ms);
   (void)set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keep_alive ? 1 : 0);
   if (!options.keep_alive) return;
   // About two minutes of silence.
