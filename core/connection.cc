@@ -10,11 +10,6 @@ namespace cleave {
 inline namespace v0 {
 namespace {
 
-LinkOptions link_options(const Limits& limits) {
-  return {limits.window_bytes, limits.output_bytes,
-          static_cast<std::uint32_t>(limits.header_bytes)};
-}
-
 constexpr Millis kKeepAliveInterval(1'000);
 // A drained connection without anything running waits so long for its peer's end of input.
 constexpr Millis kDrainLinger(250);
@@ -36,15 +31,18 @@ std::string quoted(std::string_view text) {
 Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream, const Service& service)
     : server_(&server),
       service_(service),
-      peer_(stream->peer()),
-      link_(server.loop(), std::move(stream), *this, link_options(server.limits()),
-            &server.budget()),
+      link_(server.loop(), std::move(stream), *this, server.link_options()),
       decoder_(server.parser()),
-      bare_(service.packet_bytes),
+      bare_(service.cut_bytes()),
       state_since_(server.loop().now()),
       refused_since_(state_since_) {}
 
 Connection::~Connection() = default;
+
+const Peer& Connection::peer() const {
+  if (!peer_of_) peer_of_ = std::make_unique<const Peer>(link_.peer());
+  return *peer_of_;
+}
 
 void Connection::set_state(State state) {
   state_ = state;
@@ -98,10 +96,11 @@ void Connection::on_message(std::string_view message) {
     exchange->refuse({Errc::unavailable, "the server is stopping"}, false);
   } else if (server_->budget().exhausted() && !command.spec.while_draining) {
     exchange->refuse(server_->budget().error(), false);
-  } else if (command.spec.takes_body && message.size() > service_.message_bytes) {
+  } else if (command.spec.takes_body && message.size() > service_.message_bytes()) {
     const Error error{Errc::too_large,
                       "the message has " + std::to_string(message.size()) + " bytes or more, '" +
-                          command.name + "' takes up to " + std::to_string(service_.message_bytes),
+                          command.name + "' takes up to " +
+                          std::to_string(service_.message_bytes()),
                       "message_bytes"};
     exchange->refuse(error, false);
     // The rest of it may still be on its way, and would be taken for the next message.
@@ -110,8 +109,8 @@ void Connection::on_message(std::string_view message) {
     return;
   } else {
     exchange->begin({.command = command,
-                     .route = *service_.route,
-                     .body_limit = service_.message_bytes,
+                     .route = service_.route(),
+                     .body_limit = service_.message_bytes(),
                      .body_size = message.size()});
     exchange->on_body(link_.chunk(message, 0));
   }
@@ -313,7 +312,7 @@ void Connection::on_end() {
   if (exchange->state() == Exchange::State::done) forget(*exchange);
   // Replies without an id go out before the next request is looked at, and all at once where their
   // source has ended by now.
-  if (!closed_ && (ordered_ || !ready_.empty())) pump();
+  if (!closed_ && (ordered_ || !ready_.alone())) pump();
   exchange->count();
 }
 
@@ -356,13 +355,13 @@ void Connection::drop_incomplete() {
 void Connection::reply_ready(Exchange& exchange) {
   if (closed_ || exchange.state() == Exchange::State::done) return;
   if (!std::exchange(exchange.ready, true) && open_frame_.get() != &exchange) {
-    ready_.emplace_back(&exchange);
+    exchange.join_before(ready_);
   }
   link_.touch();
 }
 
 bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
-  if (closed_ || open_frame_ || !ready_.empty()) return false;
+  if (closed_ || open_frame_ || !ready_.alone()) return false;
   if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
   if (wire() == Wire::ready) return false;  // waits for the client's word
   const Result<void> appended = wire() == Wire::frame
@@ -389,7 +388,7 @@ void Connection::exchange_done(Exchange& exchange) {
     bare_.expect_message();
   }
   if (open_frame_ == guard) open_frame_ = {};
-  if (exchange.ready) std::erase(ready_, guard);
+  exchange.leave();
   exchange.ready = false;
   if (exchange.body_ended()) forget(exchange);
   link_.touch();
@@ -410,9 +409,9 @@ void Connection::pump() {
     if (next) {
       if (!next->ready) break;
     } else {
-      if (ready_.empty()) break;
-      next = std::move(ready_.front());
-      ready_.pop_front();
+      if (ready_.alone()) break;
+      next = Ref<Exchange>(Exchange::of(*ready_.next()));
+      next->leave();
     }
     next->ready = false;
     if (next->state() != Exchange::State::replying) continue;
@@ -426,7 +425,7 @@ void Connection::pump() {
         if (next->held_back()) bare_.await_ready();
         if (next->frame_open()) open_frame_ = next;
         if (next->ready) {
-          std::erase(ready_, next);
+          next->leave();
           next->ready = false;
           again.push_back(next);
         }
@@ -509,7 +508,7 @@ void Connection::close_lingering() {
 void Connection::fail_protocol(const Error& error) {
   if (state_ != State::open) return;
   server_->met(error);
-  server_->observer().on_protocol_error(peer_, error);
+  server_->observer().on_protocol_error(peer(), error);
   fatal_ = std::make_unique<Error>(error);
   set_state(State::poisoned);
   receiving_ = {};
@@ -525,20 +524,21 @@ void Connection::on_gone(Gone why, std::string_view detail) {
 void Connection::close(Observer::CloseReason reason, std::string_view detail, bool reset) {
   if (std::exchange(closed_, true)) return;
   const Ref<Connection> guard(this);
+  (void)peer();  // as long as it can be asked for
   const std::vector<Ref<Exchange>> live = std::move(live_);
   live_.clear();
-  ready_.clear();
+  for (const Ref<Exchange>& exchange : live) exchange->leave();
   ordered_ = {};
   open_frame_ = {};
   receiving_ = {};
   link_.close(reset);
   for (const Ref<Exchange>& exchange : live) exchange->lose();
-  server_->observer().on_close(peer_, reason, detail, link_.bytes_in(), link_.bytes_out());
+  server_->observer().on_close(peer(), reason, detail, link_.bytes_in(), link_.bytes_out());
   server_->remove(*this);
 }
 
 void Connection::limits_changed() {
-  link_.set_options(link_options(server_->limits()));
+  link_.options_changed();
 }
 
 void Connection::drain() {
@@ -659,7 +659,14 @@ void Connection::tick(Time now) {
     refused_ = 0;
     refused_since_ = now;
   }
-  if (live_.empty()) link_.shrink();
+  if (live_.empty()) shrink();
+}
+
+// An idle connection holds little. What it needs again is made again, at most once in a sweep.
+void Connection::shrink() {
+  link_.shrink();
+  peer_of_.reset();
+  if (live_.capacity() > 0) live_.shrink_to_fit();
 }
 
 // Requests whose handlers have been silent for too long.
@@ -681,9 +688,9 @@ bool Connection::may_queue(const Buffer& reply) {
 
 void Connection::on_pause(bool paused) {
   if (paused) {
-    server_->observer().on_pause(peer_);
+    server_->observer().on_pause(peer());
   } else {
-    server_->observer().on_resume(peer_);
+    server_->observer().on_resume(peer());
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -73,7 +72,8 @@ class Connection final : public LinkOwner {
   }
 
   [[nodiscard]] ServerCore& server() const noexcept { return *server_; }
-  [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
+  // Valid while it has requests, and during the call otherwise.
+  [[nodiscard]] const Peer& peer() const;
   [[nodiscard]] Wire wire() const noexcept { return service_.wire; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
 
@@ -111,17 +111,18 @@ class Connection final : public LinkOwner {
   void time_out(std::string_view limit, std::string_view detail, bool reset = true);
   [[nodiscard]] bool body_is_slow(Time now);
   void cancel_overdue(Time now);
+  void shrink();
   void drop_incomplete();
   void set_state(State state);
 
   Ref<ServerCore> server_;
   const Service service_;
-  Peer peer_;
+  mutable std::unique_ptr<const Peer> peer_of_;  // made when somebody asks
   Link link_;
   Decoder decoder_;                  // on the wire frame
   BareDecoder bare_;                 // on the others
   std::vector<Ref<Exchange>> live_;  // not done, or with frames still to come
-  std::deque<Ref<Exchange>> ready_;  // have something to send
+  RingLink ready_;                   // of live_: have something to send
   Ref<Exchange> ordered_;            // without an id: nothing behind it is looked at
   Ref<Exchange> open_frame_;         // has a single frame under way: nobody else may write
   Ref<Exchange> receiving_;          // whose frame is arriving

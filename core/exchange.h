@@ -28,9 +28,15 @@ class Connection;
 //     (made) ───────────▶ running ─────────▶ replying ─────────────────────────▶ done
 //        └── refuse() ──────────────────────────┘                                 ▲
 //                             the peer is lost, or nobody is to be answered ──────┘
-class Exchange final : public RefCounted<Exchange> {
+class Exchange final : public RefCounted<Exchange>, private RingLink {
  public:
   enum class State : std::uint8_t { running, replying, done };
+  // Of a ring of exchanges.
+  using RingLink::join_before;
+  using RingLink::leave;
+  [[nodiscard]] static Exchange* of(RingLink& link) noexcept {
+    return static_cast<Exchange*>(&link);
+  }
 
   Exchange(Connection& connection, Ref<const Header> header, std::string_view cmd);
   ~Exchange();
@@ -85,7 +91,7 @@ class Exchange final : public RefCounted<Exchange> {
   [[nodiscard]] Time done_at() const noexcept { return done_at_; }
   [[nodiscard]] bool refused() const noexcept { return refused_; }
   [[nodiscard]] bool one_way() const noexcept { return one_way_; }
-  // Waits in its connection's list of replies that have something to send.
+  // Has something to send: waits in its connection's ring of those, or has its single frame open.
   bool ready = false;
   // Counts as in flight.
   bool counted = true;

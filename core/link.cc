@@ -27,9 +27,8 @@ constexpr std::size_t kFileSlice = 256 * 1024;
 // A window that a slab alone fills to half would never open while the rest of that slab waits.
 constexpr std::uint64_t kSmallestWindow = 4 * BlockPool::kSlabBytes;
 
-LinkOptions usable(LinkOptions options) {
-  options.window_bytes = std::max(options.window_bytes, kSmallestWindow);
-  return options;
+std::uint64_t window_of(const LinkOptions& options) {
+  return std::max(options.window_bytes, kSmallestWindow);
 }
 
 }  // namespace
@@ -57,20 +56,13 @@ class Link::Cork {
   Link& link_;
 };
 
-Link::Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options,
-           Budget* budget)
-    : loop_(loop),
+Link::Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options)
+    : Deferred(loop),
+      loop_(loop),
       shared_(LoopInternals::get<LoopShared>(loop)),
       stream_(std::move(stream)),
       owner_(owner),
-      options_(usable(options)),
-      budget_(budget),
-      deferred_(loop,
-                [this] {
-                  Cork cork(*this);
-                  decode_held();
-                  end_turn();
-                }),
+      options_(options),
       last_read_(loop.now()),
       last_write_(loop.now()) {
   stream_->set_events(this);
@@ -87,7 +79,7 @@ void Link::start() {
 const Ref<Account>& Link::account() {
   if (!account_) {
     Account::Owner& self = *this;
-    account_ = make_ref<Account>(self, options_.window_bytes, Ref<Budget>(budget_));
+    account_ = make_ref<Account>(self, window_of(options_), Ref<Budget>(options_.budget));
     if (closed()) account_->detach();
   }
   return account_;
@@ -194,6 +186,12 @@ void Link::decode(std::string_view& input) {
   }
 }
 
+void Link::run_deferred() {
+  Cork cork(*this);
+  decode_held();
+  end_turn();
+}
+
 void Link::end_turn() {
   if (closed()) return;
   if (input_ended_ && held_.empty() && !std::exchange(end_told_, true)) {
@@ -213,7 +211,7 @@ void Link::end_turn() {
     if (closed()) return;
   }
   // There was more to send than room for it, or to decode than room for the answers: go on.
-  if ((filled && room() > 0) || (!held_.empty() && may_decode())) deferred_.arm();
+  if ((filled && room() > 0) || (!held_.empty() && may_decode())) arm();
   update_interest();
 }
 
@@ -232,17 +230,16 @@ void Link::update_interest() {
   }
 }
 
-void Link::set_options(const LinkOptions& options) noexcept {
-  options_ = usable(options);
-  if (account_) account_->set_window(options_.window_bytes);
+void Link::options_changed() noexcept {
+  if (account_) account_->set_window(window_of(options_));
 }
 
 void Link::touch_again() {
-  if (!closed()) deferred_.arm();
+  if (!closed()) arm();
 }
 
 void Link::touch() {
-  if (!closed() && batch_ == nullptr) deferred_.arm();
+  if (!closed() && batch_ == nullptr) arm();
 }
 
 // ---- Writing ------------------------------------------------------------------------------------
@@ -462,7 +459,7 @@ void Link::close(bool reset) {
   held_ = {};
   if (batch_ != nullptr) batch_->clear();
   if (account_) account_->detach();
-  deferred_.disarm();
+  disarm();
 }
 
 }  // namespace v0

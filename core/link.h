@@ -50,6 +50,7 @@ class LinkOwner : public RefCounted<LinkOwner> {
   virtual void on_pause(bool /*paused*/) {}
 };
 
+// The same for all connections of a server, or for a client.
 struct LinkOptions {
   std::uint64_t window_bytes;
   std::uint64_t output_bytes;
@@ -57,6 +58,8 @@ struct LinkOptions {
   // A client's: its peer may wait for us to read before it takes more, and what is read makes no
   // output.
   bool reads_when_full = false;
+  // What it holds counts against this; null: a client's.
+  Budget* budget = nullptr;
 };
 
 // Reads a stream into the loop's memory, hands the bytes to its owner piece by piece, and gathers
@@ -72,11 +75,11 @@ struct LinkOptions {
 // while its output waits).
 //
 // What it holds, and what its owner says that it holds for this peer, counts in its account, and so
-// in the budget of the server, if there is one (null: a client's).
-class Link final : private Stream::Events, private Account::Owner {
+// in the budget of the server.
+class Link final : private Stream::Events, private Account::Owner, private Deferred {
  public:
-  Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options,
-       Budget* budget = nullptr);
+  // `options` outlive it.
+  Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -101,7 +104,8 @@ class Link final : private Stream::Events, private Account::Owner {
   [[nodiscard]] bool out_of_memory() const noexcept { return account_ && account_->paused(); }
   // The error of a server that can hold no more; empty if it can.
   [[nodiscard]] std::optional<Error> over_budget() const {
-    return budget_ && budget_->exhausted() ? std::optional(budget_->error()) : std::nullopt;
+    const Budget* budget = options_.budget;
+    return budget && budget->exhausted() ? std::optional(budget->error()) : std::nullopt;
   }
   // Counts the memory of a buffer, unless it counts already.
   void count(const Buffer& bytes, Account::Use use = Account::Use::rest);
@@ -151,7 +155,10 @@ class Link final : private Stream::Events, private Account::Owner {
   }
   // Bytes that were read and not looked at yet.
   [[nodiscard]] bool holds_input() const noexcept { return !held_.empty(); }
-  void set_options(const LinkOptions& options) noexcept;
+  // Its options have changed.
+  void options_changed() noexcept;
+  // Whom it is connected to, as long as it is.
+  [[nodiscard]] Peer peer() const { return stream_->peer(); }
 
  private:
   // Output that the system would not take at once.
@@ -168,6 +175,7 @@ class Link final : private Stream::Events, private Account::Owner {
   void on_ready(bool readable, bool writable) override;
   void on_hangup(bool gone) override;
   void on_account_open() override { touch(); }
+  void run_deferred() override;
 
   void read_some();
   void decode_held();
@@ -188,14 +196,12 @@ class Link final : private Stream::Events, private Account::Owner {
   LoopShared& shared_;
   std::unique_ptr<Stream> stream_;
   LinkOwner& owner_;
-  LinkOptions options_;
-  Budget* budget_;
+  const LinkOptions& options_;
   Ref<Account> account_;  // made when there is something to count
   Ref<Block> reading_;    // the slab whose bytes are being handed over
   Buffer held_;           // input that the owner did not want yet
   std::unique_ptr<Pending> pending_;
   OutputBatch* batch_ = nullptr;  // while corked
-  Deferred deferred_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
   Time last_read_;

@@ -70,7 +70,6 @@ struct Loop::State {
   Time alarm_at{};
 
   RingLink deferred;
-  Deferred* running_deferred = nullptr;  // as running_timer
 
   RingLink works;
   RingLink abandoned_works;  // of ~Loop: libuv has not given them back yet
@@ -460,11 +459,6 @@ bool Timer::running() const noexcept {
   return node_->place != TimerNode::kOut;
 }
 
-Deferred::~Deferred() {
-  LoopInternals::State& state = LoopInternals::state(loop_);
-  if (state.running_deferred == this) state.running_deferred = nullptr;
-}
-
 void Deferred::arm() {
   if (!armed()) LoopInternals::state(loop_).arm(*this);
 }
@@ -475,14 +469,8 @@ LoopInternals::State& LoopInternals::state(Loop& loop) noexcept {
 
 void LoopInternals::run_first_after(RingLink& ring) {
   Deferred& first = static_cast<Deferred&>(*ring.next());
-  State& state = *first.loop_.state_;
   first.leave();
-  // Held here, so that the call may destroy its owner.
-  UniqueFunction<void()> task = std::move(first.task_);
-  state.running_deferred = &first;
-  task();
-  if (state.running_deferred == &first) first.task_ = std::move(task);
-  state.running_deferred = nullptr;
+  first.run_deferred();  // which may destroy it
 }
 
 void* LoopInternals::find(Loop& loop, const void* key) noexcept {

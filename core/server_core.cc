@@ -19,6 +19,13 @@ constexpr Millis kSweep(250);
 // disk takes loses the rest.
 constexpr std::size_t kOrphans = 1'024;
 
+LinkOptions options_for_links(const Limits& limits, Budget& budget) {
+  return {.window_bytes = limits.window_bytes,
+          .output_bytes = limits.output_bytes,
+          .header_bytes = static_cast<std::uint32_t>(limits.header_bytes),
+          .budget = &budget};
+}
+
 class Nobody final : public Observer {};
 
 Observer& nobody() {
@@ -42,6 +49,7 @@ ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
       parser_(options_.limits.header()),
       empty_header_(parser_.parse("{}").value()),
       budget_(make_ref<Budget>(options_.limits.memory_bytes)),
+      link_options_(options_for_links(options_.limits, *budget_)),
       sweep_timer_(loop, [this] { sweep(); }),
       drain_timer_(loop, [this] { drain_deadline(); }) {}
 
@@ -148,7 +156,7 @@ Result<void> ServerCore::has_room_for(const AddressCounts::Host& host) const {
 
 void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
   const Ref<ServerCore> guard(this);  // the admission may end the server
-  const Peer peer = stream->peer();
+  Peer peer = stream->peer();
   const AddressCounts::Host host = AddressCounts::host_of(peer.address);
   if (const Result<void> room = has_room_for(host); !room) {
     return shed(std::move(stream), service.wire, room.error());
@@ -282,6 +290,7 @@ void ServerCore::set_limits(const Limits& limits) {
   const Ref<ServerCore> guard(this);
   options_.limits = limits;
   budget_->set_limit(limits.memory_bytes);
+  link_options_ = options_for_links(limits, *budget_);
   parser_.set_limits(limits.header());
   for (const Ref<Connection>& connection : connections_) connection->limits_changed();
 }

@@ -11,6 +11,7 @@
 #include "cleave/core/account.h"
 #include "cleave/core/address_counts.h"
 #include "cleave/core/datagram_listener.h"
+#include "cleave/core/link.h"
 #include "cleave/core/listener.h"
 #include "cleave/core/server.h"
 #include "cleave/protocol/header.h"
@@ -48,6 +49,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] const Ref<const Header>& empty_header() const noexcept { return empty_header_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
+  [[nodiscard]] const LinkOptions& link_options() const noexcept { return link_options_; }
   // What all that is held for peers counts against.
   [[nodiscard]] Budget& budget() noexcept { return *budget_; }
   // Counts the limit of an error, if it met one.
@@ -95,6 +97,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   std::vector<Ref<Connection>> connections_;
   AddressCounts addresses_;
   Ref<Budget> budget_;
+  LinkOptions link_options_;
   std::optional<Time> overloaded_since_;
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;
