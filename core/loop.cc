@@ -387,9 +387,9 @@ void Loop::after(Millis delay, UniqueFunction<void()> task) {
   state_->start(*timer, delay);
 }
 
-void Loop::offload(UniqueFunction<void()> work, UniqueFunction<void()> done) {
+void Loop::offload(UniqueFunction<void()> work, UniqueFunction<void()> done, Lane lane) {
   assert(on_thread());
-  if (!state_->closing) state_->pool_work->add(std::move(work), std::move(done));
+  if (!state_->closing) state_->pool_work->add(lane, std::move(work), std::move(done));
 }
 
 Timer::Node::~Node() {
