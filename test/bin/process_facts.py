@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What can be seen of a process from outside."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -21,6 +22,16 @@ def memory(pid, field):
     """A figure of /proc/PID/status, in bytes: VmRSS is now, VmHWM the most so far."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) * 1024
+
+
+def states(pid):
+    """The state of each thread, the first one's first: R, S, D (waits for a disk), Z (has ended) …"""
+    letters = []
+    for number in sorted(int(name) for name in os.listdir(f"/proc/{pid}/task")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended just now
+            status = pathlib.Path(f"/proc/{pid}/task/{number}/status").read_text()
+            letters.append(re.search(r"^State:\s+(\S)", status, re.M)[1])
+    return letters
 
 
 def descriptors(pid):
