@@ -584,7 +584,8 @@ void Connection::tick(Time now) {
   const auto over = [now](Time since, std::uint64_t limit_ms) {
     return now - since >= Millis(limit_ms);
   };
-  if (link_.queued() > 0 && over(link_.last_write(), limits.write_stall_timeout_ms)) {
+  if (link_.queued() > 0 && !link_.waits_for_disk() &&
+      over(link_.last_write(), limits.write_stall_timeout_ms)) {
     return time_out("write_stall_timeout_ms", "the peer took no output for write_stall_timeout_ms");
   }
   if (state_ == State::lingering) {

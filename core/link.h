@@ -123,6 +123,8 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
   void append(FileRange range);
   // Bytes that wait to be written, those of files included.
   [[nodiscard]] std::uint64_t queued() const noexcept;
+  // What waits to be written waits for a disk, and not for the peer.
+  [[nodiscard]] bool waits_for_disk() const noexcept { return pending_ && pending_->fetching; }
   // How much more may be appended before `output_bytes` wait.
   [[nodiscard]] std::uint64_t room() const noexcept;
 
@@ -168,6 +170,9 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
     std::size_t front_done = 0;  // bytes of a leading string that are written already
     std::uint64_t bytes = 0;
     Held text;  // the strings among the segments
+    // Of a file in front: the pool fetches it from the disk, and has done so up to there.
+    bool fetching = false;
+    std::uint64_t fetched_to = 0;
   };
   // Gathers output into the loop's batch while it lives, and runs the end of the turn after it.
   class Cork;
@@ -187,6 +192,7 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
   void write_batch();
   void write_pending();
   bool write_file(Pending& pending);
+  void fetch(Pending& pending, const FileRange& range);
   void queue(Segment segment, std::uint64_t bytes);
   void queue_batch(std::size_t written);
   void gone(std::string_view detail, LinkOwner::Gone why = LinkOwner::Gone::peer);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cleave/core/file_cache.h"
 #include "cleave/core/peer_credentials.h"
 #include "cleave/core/send_file.h"
 #include "cleave/core/socket_option.h"
@@ -152,6 +153,10 @@ Stream::Moved SocketStream::write(std::span<const std::string_view> pieces) {
 
 Stream::Moved SocketStream::send_file(int fd, std::uint64_t offset, std::size_t length) {
   return cleave::send_file(socket_.get(), fd, offset, length);
+}
+
+bool SocketStream::file_is_cached(int fd, std::uint64_t offset, std::size_t length) {
+  return is_cached(fd, offset, length);
 }
 
 void SocketStream::shutdown_write() {

@@ -39,6 +39,7 @@ class SocketStream final : public Stream {
   [[nodiscard]] bool at_end() override;
   [[nodiscard]] Moved write(std::span<const std::string_view> pieces) override;
   [[nodiscard]] Moved send_file(int fd, std::uint64_t offset, std::size_t length) override;
+  [[nodiscard]] bool file_is_cached(int fd, std::uint64_t offset, std::size_t length) override;
   void shutdown_write() override;
   void reset_on_close() override;
   [[nodiscard]] Peer peer() const override;

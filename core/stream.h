@@ -61,6 +61,8 @@ class Stream {
   [[nodiscard]] virtual Moved write(std::span<const std::string_view> pieces) = 0;
   // Sends `length` bytes (at least 1) of a file from `offset`.
   [[nodiscard]] virtual Moved send_file(int fd, std::uint64_t offset, std::size_t length) = 0;
+  // Whether send_file() of that piece would not have to wait for a disk.
+  [[nodiscard]] virtual bool file_is_cached(int fd, std::uint64_t offset, std::size_t length) = 0;
   // No more will be written: the peer sees an end of input behind what was written.
   virtual void shutdown_write() = 0;
   // The destructor then resets the connection instead of closing it: the peer sees that what it

@@ -25,6 +25,7 @@ struct MemoryPeer::State : std::enable_shared_from_this<MemoryPeer::State> {
   bool reset_on_close = false;
   bool posted = false;
   bool hangup_told = false;
+  bool files_cold = false;
 
   [[nodiscard]] bool readable() const { return gone || end || !pieces.empty(); }
   [[nodiscard]] bool writable() const { return gone || room > 0; }
@@ -87,6 +88,10 @@ void MemoryPeer::set_room(std::size_t bytes) {
 
 void MemoryPeer::set_write_size(std::size_t bytes) {
   state_->write_size = bytes;
+}
+
+void MemoryPeer::set_files_cold(bool cold) {
+  state_->files_cold = cold;
 }
 
 const std::string& MemoryPeer::received() const noexcept {
@@ -174,6 +179,10 @@ Stream::Moved MemoryStream::send_file(int fd, std::uint64_t offset, std::size_t 
   if (count <= 0) return {Outcome::short_file, 0};
   const std::string_view piece(bytes.data(), static_cast<std::size_t>(count));
   return write({&piece, 1});
+}
+
+bool MemoryStream::file_is_cached(int /*fd*/, std::uint64_t /*offset*/, std::size_t /*length*/) {
+  return !state_->files_cold;
 }
 
 void MemoryStream::shutdown_write() {

@@ -32,6 +32,10 @@ class CLEAVE_API MemoryPeer {
   // What a single write takes at most; unlimited at first.
   void set_write_size(std::size_t bytes);
 
+  // Files are on a disk, and not in memory: whoever sends one has to fetch it first, in the lane
+  // for disks.
+  void set_files_cold(bool cold);
+
   // What was written so far, without what was taken before.
   [[nodiscard]] const std::string& received() const noexcept;
   [[nodiscard]] std::string take_received();
@@ -69,6 +73,7 @@ class CLEAVE_API MemoryStream final : public Stream {
   [[nodiscard]] bool at_end() override;
   [[nodiscard]] Moved write(std::span<const std::string_view> pieces) override;
   [[nodiscard]] Moved send_file(int fd, std::uint64_t offset, std::size_t length) override;
+  [[nodiscard]] bool file_is_cached(int fd, std::uint64_t offset, std::size_t length) override;
   void shutdown_write() override;
   void reset_on_close() override;
   [[nodiscard]] Peer peer() const override;
