@@ -443,9 +443,12 @@ class Lives(DaemonTest):
     def test_41_replies_to_peers_that_have_gone_harm_nobody(self):
         for _ in range(100):
             client = Client(self.daemon.address)
-            client.send_bytes(frame({"cmd": "echo"}, bytes(100_000)) * 3)
+            try:
+                client.send_bytes(frame({"cmd": "echo"}, bytes(100_000)) * 3)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the ones before it are still being noticed, and one more is too many
             client.reset()
-        self.assert_echoes(self.connect())
+        self.assertTrue(eventually(self.is_served, PATIENCE))
 
     def test_42_an_early_error_is_read_by_whoever_sends_all_of_a_large_body(self):
         client = self.connect()
@@ -477,7 +480,7 @@ class Lives(DaemonTest):
         self.assertEqual(json.loads(counters)["connections"]["shed"],
                          {"busy": 5})
         inside.pop().close()
-        self.assertTrue(eventually(self.is_served))
+        self.assertTrue(eventually(self.is_served, PATIENCE))
 
     def is_served(self):
         with Client(self.daemon.address) as client:

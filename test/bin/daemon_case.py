@@ -29,8 +29,12 @@ class DaemonTest(unittest.TestCase):
     def serve(self, *options, **more):
         self.daemon = self.enterContext(Daemon(*options, **more))
         self.pid = self.daemon.process.pid
-        # Whatever happens to it, it still ends in order.
-        self.addCleanup(lambda: self.assertEqual(self.daemon.stop(), 0, self.daemon.log))
+        self.addCleanup(self.ends_in_order, self.daemon)
+
+    def ends_in_order(self, daemon):
+        """Whatever has happened to it."""
+        if daemon.stop() != 0:
+            self.fail("\n".join(daemon.rest_of_log()))
 
     def connect(self, **options):
         return self.enterContext(Client(self.daemon.address, **options))

@@ -91,7 +91,7 @@ class Daemon:
             if line == "ready":
                 return
             self.urls.append(re.fullmatch(r"listening on (\S+)", line)[1])
-        raise AssertionError(f"cleaved ended before it was ready: {self._rest_of_log()}")
+        raise AssertionError(f"cleaved ended before it was ready: {self.rest_of_log()}")
 
     @staticmethod
     def _read_log(stderr, lines):
@@ -100,7 +100,8 @@ class Daemon:
                 lines.put(line.decode().rstrip("\n"))
         lines.put(None)
 
-    def _rest_of_log(self):
+    def rest_of_log(self):
+        """All lines, of a daemon that ends."""
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
             self.log.append(line)
         return self.log
