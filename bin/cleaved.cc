@@ -3,10 +3,14 @@
 // stop. See bin/README.md for options, keys, signals and exit statuses.
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,6 +35,10 @@ namespace {
 constexpr int kClean = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
+
+// How long the rest may take when the server has ended: enough for the removal of a cancelled
+// upload's file on a disk that works.
+constexpr std::chrono::seconds kRest{1};
 
 int give_up(const Error& error, int status) {
   std::fprintf(stderr, "cleaved: %s\n", error.message.c_str());
@@ -145,15 +153,10 @@ class Control {
   int status_ = kFailed;
 };
 
-int serve(const CommandLine& command_line, const Config& config) {
-  // Before there is a thread, and before anything else can be mistaken for what was passed.
-  Result<std::vector<InheritedSocket>> inherited = take_inherited_sockets();
-  if (!inherited) return give_up(inherited.error(), kWrongUsage);
-  const Result<void> offers = check_offers(config);
-  if (!offers) return give_up(offers.error(), kWrongUsage);
+// A server with everything that belongs to it but its loop, from its making to its end.
+int serve_on(Loop& loop, const CommandLine& command_line, const Config& config,
+             std::vector<InheritedSocket> inherited) {
   const ServiceManager service_manager = ServiceManager::from_environment();
-  Result<std::unique_ptr<Loop>> loop = Loop::create();
-  if (!loop) return give_up(loop.error(), kFailed);
   Log log(STDERR_FILENO, config.log_format, config.log_level);
   LogObserver log_observer(log);
   Metrics metrics;
@@ -163,18 +166,18 @@ int serve(const CommandLine& command_line, const Config& config) {
   Router router;
   std::optional<Server> server;
   const Result<void> added =
-      add_commands(router, **loop, config, metrics, [&server] { return server->limits(); });
+      add_commands(router, loop, config, metrics, [&server] { return server->limits(); });
   if (!added) return give_up(added.error(), kFailed);
   server.emplace(
-      **loop, router,
+      loop, router,
       ServerOptions{
           .limits = feasible(config.limits, log), .observer = &observers, .admission = &rule});
-  Control control(**loop, *server, log, service_manager, command_line, config);
+  Control control(loop, *server, log, service_manager, command_line, config);
   const Result<void> watched = control.watch_signals();
   if (!watched) return give_up(watched.error(), kFailed);
 
   const Result<std::vector<std::string>> urls =
-      open_listeners(*server, config, *std::move(inherited), log);
+      open_listeners(*server, config, std::move(inherited), log);
   if (!urls) {
     const bool wrong = urls.error().code == Errc::invalid_argument;
     return give_up(urls.error(), wrong ? kWrongUsage : kFailed);
@@ -187,8 +190,31 @@ int serve(const CommandLine& command_line, const Config& config) {
   std::puts("ready");
   std::fflush(stdout);
   control.ready(std::move(status));
-  (*loop)->run();
+  loop.run();
   return control.status();
+}
+
+// The server has ended, so nobody waits for what is left: threads of the pool, programs that were
+// killed. The ends of the loop and of libuv wait for them all the same, and what hangs in the
+// system does not come back.
+void end_soon(int status) {
+  std::thread([status] {
+    std::this_thread::sleep_for(kRest);
+    std::_Exit(status);
+  }).detach();
+}
+
+int serve(const CommandLine& command_line, const Config& config) {
+  // Before there is a thread, and before anything else can be mistaken for what was passed.
+  Result<std::vector<InheritedSocket>> inherited = take_inherited_sockets();
+  if (!inherited) return give_up(inherited.error(), kWrongUsage);
+  const Result<void> offers = check_offers(config);
+  if (!offers) return give_up(offers.error(), kWrongUsage);
+  Result<std::unique_ptr<Loop>> loop = Loop::create();
+  if (!loop) return give_up(loop.error(), kFailed);
+  const int status = serve_on(**loop, command_line, config, *std::move(inherited));
+  end_soon(status);
+  return status;
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ class ObserverPair final : public Observer {
   void on_cancel(const Peer& peer, std::string_view cmd, CancelReason reason) override {
     tell(&Observer::on_cancel, peer, cmd, reason);
   }
+  void on_limit(std::string_view limit) override { tell(&Observer::on_limit, limit); }
+  void on_memory(std::uint64_t bytes) override { tell(&Observer::on_memory, bytes); }
   void on_protocol_error(const Peer& peer, const Error& error) override {
     tell(&Observer::on_protocol_error, peer, error);
   }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 
 namespace cleave {
 inline namespace v0 {
@@ -14,6 +15,9 @@ namespace {
 
 // Descriptors for files, pipes of programs, listeners and the loop itself.
 constexpr std::uint64_t kReserve = 512;
+
+// Half of them are for files (see Lane): four files at once is as much as a disk is faster for.
+constexpr const char* kPoolThreads = "8";
 
 }  // namespace
 
@@ -26,6 +30,7 @@ void prepare_process() {
   std::signal(SIGXFSZ, SIG_IGN);
   // Inherited as ignored, it would have the system forget how programs ended.
   std::signal(SIGCHLD, SIG_DFL);
+  ::setenv("UV_THREADPOOL_SIZE", kPoolThreads, 0);
 }
 
 std::uint64_t make_room_for(std::uint64_t connections) {

@@ -9,7 +9,8 @@ inline namespace v0 {
 // What a daemon sets right in its process before it does anything else: standard descriptors that
 // the parent closed lead to /dev/null, lest a socket or a file of ours gets their numbers and a log
 // line is written into it; SIGPIPE and SIGXFSZ are ignored, so that a peer that has gone or a file
-// that is too large is an error of one call and not the end of the process.
+// that is too large is an error of one call and not the end of the process; libuv's pool will have
+// 8 threads, unless UV_THREADPOOL_SIZE says something else already.
 void prepare_process();
 
 // Raises the soft limit of open descriptors, as far as the system allows, to what `connections` and

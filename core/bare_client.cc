@@ -21,11 +21,11 @@ class BareClientCore final : public LinkOwner {
       : loop_(loop),
         wire_(wire),
         parser_(options.header),
-        link_(loop, std::move(stream), *this,
-              {.window_bytes = options.window_bytes,
-               .output_bytes = options.output_bytes,
-               .header_bytes = options.header.header_bytes,
-               .reads_when_full = true}),
+        link_options_{.window_bytes = options.window_bytes,
+                      .output_bytes = options.output_bytes,
+                      .header_bytes = options.header.header_bytes,
+                      .reads_when_full = true},
+        link_(loop, std::move(stream), *this, link_options_),
         decoder_(wire, parser_) {
     link_.start();
   }
@@ -54,6 +54,7 @@ class BareClientCore final : public LinkOwner {
   Loop& loop_;
   Wire wire_;
   HeaderParser parser_;
+  const LinkOptions link_options_;
   Link link_;
   BareReplyDecoder decoder_;
   // Of the reply that is awaited; shared with the call that is being made to it, as that may end

@@ -7,30 +7,28 @@
 namespace cleave {
 inline namespace v0 {
 
-void Window::release(std::size_t bytes) {
-  assert(used_ >= bytes);
-  used_ -= bytes;
-  if (full_ && used_ <= high_ / 2) {
-    full_ = false;
-    if (opened_) opened_();
-  }
-}
-
 Block::Block(BlockPool& pool, std::size_t capacity)
     : memory_(std::make_unique_for_overwrite<char[]>(capacity)),
       pool_(&pool),
       capacity_(capacity) {}
 
-void Block::charge(const Ref<Window>& window) {
-  if (window_) return;
-  window_ = window;
-  window_->charge(capacity_);
+void Block::charge(const Ref<Account>& account, Account::Use use) {
+  if (account_) {
+    if (use_ == use || use == Account::Use::rest) return;
+    account_->charge(use, capacity_);
+    account_->release(use_, capacity_);
+    use_ = use;
+    return;
+  }
+  account_ = account;
+  use_ = use;
+  account_->charge(use, capacity_);
 }
 
 void Block::last_ref_dropped() noexcept {
-  if (window_) {
-    const Ref<Window> window = std::exchange(window_, {});
-    window->release(capacity_);
+  if (account_) {
+    const Ref<Account> account = std::exchange(account_, {});
+    account->release(use_, capacity_);
   }
   if (pool_ == nullptr) {
     delete this;

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cleave/core/unique_function.h"
+#include "cleave/core/account.h"
 #include "cleave/protocol/ref.h"
 
 namespace cleave {
@@ -18,44 +18,21 @@ inline namespace v0 {
 
 class BlockPool;
 
-// What a connection's kept bytes count against: the capacity of the blocks that they keep alive.
-class Window final : public RefCounted<Window> {
- public:
-  // `opened` is called when the window was full and has fallen to half; not after detach().
-  Window(std::uint64_t high, UniqueFunction<void()> opened)
-      : high_(high), opened_(std::move(opened)) {}
-
-  void charge(std::size_t bytes) noexcept { used_ += bytes; }
-  void release(std::size_t bytes);
-  // True from the moment the high mark is reached until half of it is.
-  [[nodiscard]] bool full() noexcept {
-    if (used_ >= high_) full_ = true;
-    return full_;
-  }
-  [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
-  void set_high(std::uint64_t high) noexcept { high_ = high; }
-  void detach() noexcept { opened_.reset(); }
-
- private:
-  std::uint64_t used_ = 0;
-  std::uint64_t high_;
-  bool full_ = false;
-  UniqueFunction<void()> opened_;
-};
-
 // A piece of memory with a count of the Buffers that lie in it. Either bytes of its own (a
 // string), or memory of a pool, to which it returns.
 class Block final : public RefCounted<Block> {
  public:
-  explicit Block(std::string text) : text_(std::move(text)) {}
+  explicit Block(std::string text) : text_(std::move(text)), capacity_(text_.capacity()) {}
   Block(BlockPool& pool, std::size_t capacity);
 
   [[nodiscard]] char* data() noexcept { return pool_ == nullptr ? text_.data() : memory_.get(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::string_view text() const noexcept { return text_; }
 
-  // Counts the block against a window until the block is free; once, further calls do nothing.
-  void charge(const Ref<Window>& window);
+  // Counts the block against an account until the block is free. Once: further calls do nothing,
+  // but that what counted among the rest counts against the window when it is kept.
+  void charge(const Ref<Account>& account, Account::Use use);
+  [[nodiscard]] bool charged() const noexcept { return static_cast<bool>(account_); }
   void last_ref_dropped() noexcept;
 
  private:
@@ -63,7 +40,8 @@ class Block final : public RefCounted<Block> {
   std::unique_ptr<char[]> memory_;
   BlockPool* pool_ = nullptr;
   std::size_t capacity_ = 0;
-  Ref<Window> window_;
+  Ref<Account> account_;
+  Account::Use use_ = Account::Use::window;
 };
 
 // A loop's blocks, recycled: large ones are what sockets are read into, small ones hold copies of

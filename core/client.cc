@@ -54,11 +54,11 @@ ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientO
     : loop_(loop),
       options_(options),
       parser_(options.header),
-      link_(loop, std::move(stream), *this,
-            {.window_bytes = options.window_bytes,
-             .output_bytes = options.output_bytes,
-             .header_bytes = options.header.header_bytes,
-             .reads_when_full = true}),
+      link_options_{.window_bytes = options.window_bytes,
+                    .output_bytes = options.output_bytes,
+                    .header_bytes = options.header.header_bytes,
+                    .reads_when_full = true},
+      link_(loop, std::move(stream), *this, link_options_),
       decoder_(parser_) {}
 
 ClientCore::~ClientCore() = default;

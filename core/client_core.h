@@ -74,6 +74,7 @@ class ClientCore final : public LinkOwner {
   Loop& loop_;
   ClientOptions options_;
   HeaderParser parser_;
+  const LinkOptions link_options_;
   Link link_;
   Decoder decoder_;
   std::map<std::uint64_t, Running> calls_;

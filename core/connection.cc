@@ -10,17 +10,15 @@ namespace cleave {
 inline namespace v0 {
 namespace {
 
-LinkOptions link_options(const Limits& limits) {
-  return {limits.window_bytes, limits.output_bytes,
-          static_cast<std::uint32_t>(limits.header_bytes)};
-}
-
 constexpr Millis kKeepAliveInterval(1'000);
 // A drained connection without anything running waits so long for its peer's end of input.
 constexpr Millis kDrainLinger(250);
 // Requests that are over but whose frames have not ended are remembered by their ids. A peer that
 // begins more of them than this many times max_in_flight without ending one does not mean well.
 constexpr std::uint64_t kUnendedFactor = 4;
+constexpr Millis kMinute(60'000);
+// When the server is out of memory, a header that comes in so many pieces is not waited for.
+constexpr std::size_t kSmallHeader = 4 * 1024;
 
 std::string quoted(std::string_view text) {
   std::string out;
@@ -33,13 +31,18 @@ std::string quoted(std::string_view text) {
 Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream, const Service& service)
     : server_(&server),
       service_(service),
-      peer_(stream->peer()),
-      link_(server.loop(), std::move(stream), *this, link_options(server.limits())),
+      link_(server.loop(), std::move(stream), *this, server.link_options()),
       decoder_(server.parser()),
-      bare_(service.packet_bytes),
-      state_since_(server.loop().now()) {}
+      bare_(service.cut_bytes()),
+      state_since_(server.loop().now()),
+      refused_since_(state_since_) {}
 
 Connection::~Connection() = default;
+
+const Peer& Connection::peer() const {
+  if (!peer_of_) peer_of_ = std::make_unique<const Peer>(link_.peer());
+  return *peer_of_;
+}
 
 void Connection::set_state(State state) {
   state_ = state;
@@ -91,10 +94,14 @@ void Connection::on_message(std::string_view message) {
   last_frame_ = true;
   if (server_->draining() && !command.spec.while_draining) {
     exchange->refuse({Errc::unavailable, "the server is stopping"}, false);
-  } else if (command.spec.takes_body && message.size() > service_.message_bytes) {
-    const Error error{Errc::too_large, "the message has " + std::to_string(message.size()) +
-                                           " bytes or more, '" + command.name + "' takes up to " +
-                                           std::to_string(service_.message_bytes)};
+  } else if (server_->budget().exhausted() && !command.spec.while_draining) {
+    exchange->refuse(server_->budget().error(), false);
+  } else if (command.spec.takes_body && message.size() > service_.message_bytes()) {
+    const Error error{Errc::too_large,
+                      "the message has " + std::to_string(message.size()) + " bytes or more, '" +
+                          command.name + "' takes up to " +
+                          std::to_string(service_.message_bytes()),
+                      "message_bytes"};
     exchange->refuse(error, false);
     // The rest of it may still be on its way, and would be taken for the next message.
     on_end();
@@ -102,8 +109,8 @@ void Connection::on_message(std::string_view message) {
     return;
   } else {
     exchange->begin({.command = command,
-                     .route = *service_.route,
-                     .body_limit = service_.message_bytes,
+                     .route = service_.route(),
+                     .body_limit = service_.message_bytes(),
                      .body_size = message.size()});
     exchange->on_body(link_.chunk(message, 0));
   }
@@ -124,15 +131,31 @@ bool Connection::on_frame_input(std::string_view& input) {
     if (std::holds_alternative<Decoder::NeedMore>(*event)) {
       if (decoder_.inside_header()) {
         if (!std::exchange(in_header_, true)) header_since_ = server_->loop().now();
+        if (decoder_.held_bytes() > kSmallHeader && server_->budget().exhausted()) {
+          fail_protocol(server_->budget().error());
+          return false;
+        }
       }
+      if (decoder_.held_bytes() != header_held_.bytes()) {
+        header_held_.set(link_.account(), decoder_.held_bytes());
+      }
+      if (const Ref<Exchange> exchange = receiving_) exchange->count();
       return false;
     }
     if (std::holds_alternative<Decoder::End>(*event)) {
       on_end();
+      if (!closed_ && refused_ > server_->limits().max_refused_per_minute) {
+        fail_protocol({Errc::protocol_error,
+                       std::to_string(refused_) +
+                           " requests of this connection were refused within a minute "
+                           "(max_refused_per_minute)",
+                       "max_refused_per_minute"});
+      }
       return state_ == State::open && !closed_;
     }
     if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
       in_header_ = false;
+      if (header_held_.bytes() > 0) header_held_.set({}, 0);
       on_head(head->header);
     } else {
       on_body(std::get<Decoder::Body>(*event));
@@ -145,9 +168,12 @@ bool Connection::on_frame_input(std::string_view& input) {
 void Connection::on_head(const Ref<const Header>& header) {
   const FrameHead& frame = header->frame();
   if (live_.size() >= server_->limits().max_in_flight * kUnendedFactor) {
-    return fail_protocol(
-        {Errc::protocol_error, std::to_string(live_.size()) +
-                                   " requests of this connection have not ended their bodies"});
+    return fail_protocol({Errc::protocol_error,
+                          std::to_string(live_.size()) +
+                              " requests of this connection have not ended their bodies, and "
+                              "max_in_flight is " +
+                              std::to_string(server_->limits().max_in_flight),
+                          "max_in_flight"});
   }
   last_frame_ = !frame.more;
   receiving_ = {};
@@ -221,21 +247,27 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
     if (rule.size && !frame.data_size) decoder_.set_body_size(*rule.size);
   }
   const std::uint64_t frame_size = frame.data_size.value_or(rule.size.value_or(0));
-  const auto refuse = [&](Errc code, std::string message) {
-    exchange->refuse({code, std::move(message)}, rule.one_way);
+  const auto refuse = [&](Errc code, std::string message, std::string_view limit = {}) {
+    exchange->refuse({code, std::move(message), limit}, rule.one_way);
   };
   if (server_->draining() && !command->spec.while_draining) {
     return refuse(Errc::unavailable, "the server is stopping");
   }
   if (running >= limits.max_in_flight) {
-    return refuse(Errc::busy, std::to_string(running) +
-                                  " requests of this connection are running, the limit is " +
-                                  std::to_string(limits.max_in_flight) + " (max_in_flight)");
+    return refuse(Errc::busy,
+                  std::to_string(running) +
+                      " requests of this connection are running, the limit is " +
+                      std::to_string(limits.max_in_flight) + " (max_in_flight)",
+                  "max_in_flight");
+  }
+  if (server_->budget().exhausted() && !command->spec.while_draining) {
+    return exchange->refuse(server_->budget().error(), rule.one_way);
   }
   if (command->spec.takes_body && frame_size > command->body_bytes) {
-    return refuse(Errc::too_large, "the body has " + std::to_string(frame_size) + " bytes, '" +
-                                       command->name + "' takes up to " +
-                                       std::to_string(command->body_bytes));
+    return refuse(Errc::too_large,
+                  "the body has " + std::to_string(frame_size) + " bytes, '" + command->name +
+                      "' takes up to " + std::to_string(command->body_bytes),
+                  "body_bytes");
   }
   if (Result<void> checked = check_arguments(command->spec, *header); !checked) {
     return refuse(checked.error().code, checked.error().message);
@@ -280,7 +312,8 @@ void Connection::on_end() {
   if (exchange->state() == Exchange::State::done) forget(*exchange);
   // Replies without an id go out before the next request is looked at, and all at once where their
   // source has ended by now.
-  if (!closed_ && (ordered_ || !ready_.empty())) pump();
+  if (!closed_ && (ordered_ || !ready_.alone())) pump();
+  exchange->count();
 }
 
 void Connection::on_input_end() {
@@ -322,13 +355,13 @@ void Connection::drop_incomplete() {
 void Connection::reply_ready(Exchange& exchange) {
   if (closed_ || exchange.state() == Exchange::State::done) return;
   if (!std::exchange(exchange.ready, true) && open_frame_.get() != &exchange) {
-    ready_.emplace_back(&exchange);
+    exchange.join_before(ready_);
   }
   link_.touch();
 }
 
 bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
-  if (closed_ || open_frame_ || !ready_.empty()) return false;
+  if (closed_ || open_frame_ || !ready_.alone()) return false;
   if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
   if (wire() == Wire::ready) return false;  // waits for the client's word
   const Result<void> appended = wire() == Wire::frame
@@ -355,7 +388,7 @@ void Connection::exchange_done(Exchange& exchange) {
     bare_.expect_message();
   }
   if (open_frame_ == guard) open_frame_ = {};
-  if (exchange.ready) std::erase(ready_, guard);
+  exchange.leave();
   exchange.ready = false;
   if (exchange.body_ended()) forget(exchange);
   link_.touch();
@@ -376,9 +409,9 @@ void Connection::pump() {
     if (next) {
       if (!next->ready) break;
     } else {
-      if (ready_.empty()) break;
-      next = std::move(ready_.front());
-      ready_.pop_front();
+      if (ready_.alone()) break;
+      next = Ref<Exchange>(Exchange::of(*ready_.next()));
+      next->leave();
     }
     next->ready = false;
     if (next->state() != Exchange::State::replying) continue;
@@ -392,7 +425,7 @@ void Connection::pump() {
         if (next->held_back()) bare_.await_ready();
         if (next->frame_open()) open_frame_ = next;
         if (next->ready) {
-          std::erase(ready_, next);
+          next->leave();
           next->ready = false;
           again.push_back(next);
         }
@@ -474,7 +507,8 @@ void Connection::close_lingering() {
 
 void Connection::fail_protocol(const Error& error) {
   if (state_ != State::open) return;
-  server_->observer().on_protocol_error(peer_, error);
+  server_->met(error);
+  server_->observer().on_protocol_error(peer(), error);
   fatal_ = std::make_unique<Error>(error);
   set_state(State::poisoned);
   receiving_ = {};
@@ -490,20 +524,21 @@ void Connection::on_gone(Gone why, std::string_view detail) {
 void Connection::close(Observer::CloseReason reason, std::string_view detail, bool reset) {
   if (std::exchange(closed_, true)) return;
   const Ref<Connection> guard(this);
+  (void)peer();  // as long as it can be asked for
   const std::vector<Ref<Exchange>> live = std::move(live_);
   live_.clear();
-  ready_.clear();
+  for (const Ref<Exchange>& exchange : live) exchange->leave();
   ordered_ = {};
   open_frame_ = {};
   receiving_ = {};
   link_.close(reset);
   for (const Ref<Exchange>& exchange : live) exchange->lose();
-  server_->observer().on_close(peer_, reason, detail, link_.bytes_in(), link_.bytes_out());
+  server_->observer().on_close(peer(), reason, detail, link_.bytes_in(), link_.bytes_out());
   server_->remove(*this);
 }
 
 void Connection::limits_changed() {
-  link_.set_options(link_options(server_->limits()));
+  link_.options_changed();
 }
 
 void Connection::drain() {
@@ -517,14 +552,40 @@ void Connection::cancel_all(CancelReason reason) {
   }
 }
 
+void Connection::time_out(std::string_view limit, std::string_view detail, bool reset) {
+  server_->observer().on_limit(limit);
+  close(Observer::CloseReason::timed_out, detail, reset);
+}
+
+void Connection::end_overloaded() {
+  server_->observer().on_limit("memory_bytes");
+  close(Observer::CloseReason::overloaded, "the server is out of memory_bytes", true);
+}
+
+// Whether the body that is arriving comes slower than it may. Measured from look to look, over
+// body_grace_ms at least, and not while we do not read.
+bool Connection::body_is_slow(Time now) {
+  const Limits& limits = server_->limits();
+  if (decoder_.body_remaining() == 0 || !link_.reading()) {
+    rate_since_ = {};
+    return false;
+  }
+  const bool measured = rate_since_ != Time() && rate_since_ >= link_.reading_since();
+  if (measured && now - rate_since_ < Millis(limits.body_grace_ms)) return false;
+  const auto elapsed = static_cast<std::uint64_t>((now - rate_since_).count());
+  const std::uint64_t came = link_.bytes_in() - rate_bytes_;
+  rate_since_ = now;
+  rate_bytes_ = link_.bytes_in();
+  return measured && came < limits.body_rate_bytes * elapsed / 1'000;
+}
+
 void Connection::tick(Time now) {
   const Limits& limits = server_->limits();
   const auto over = [now](Time since, std::uint64_t limit_ms) {
     return now - since >= Millis(limit_ms);
   };
   if (link_.queued() > 0 && over(link_.last_write(), limits.write_stall_timeout_ms)) {
-    return close(Observer::CloseReason::timed_out,
-                 "the peer took no output for write_stall_timeout_ms", true);
+    return time_out("write_stall_timeout_ms", "the peer took no output for write_stall_timeout_ms");
   }
   if (state_ == State::lingering) {
     const bool drained = linger_reason_ == Observer::CloseReason::drained || server_->draining();
@@ -557,24 +618,33 @@ void Connection::tick(Time now) {
     body_due = true;
     if (exchange->state() == Exchange::State::done &&
         late(exchange->done_at(), limits.discard_timeout_ms)) {
-      return close(Observer::CloseReason::timed_out,
-                   "the body of an answered request did not end within discard_timeout_ms", true);
+      return time_out("discard_timeout_ms",
+                      "the body of an answered request did not end within discard_timeout_ms");
     }
   }
+  cancel_overdue(now);
+  if (closed_) return;
   if (in_header_ && late(header_since_, limits.header_timeout_ms)) {
-    return fail_protocol(
-        {Errc::protocol_error, "a frame's length and header did not arrive within " +
-                                   std::to_string(limits.header_timeout_ms) +
-                                   " ms (header_timeout_ms)"});
+    return fail_protocol({Errc::protocol_error,
+                          "a frame's length and header did not arrive within " +
+                              std::to_string(limits.header_timeout_ms) + " ms (header_timeout_ms)",
+                          "header_timeout_ms"});
+  }
+  if (body_is_slow(now)) {
+    return fail_protocol({Errc::protocol_error,
+                          "a frame's body came slower than " +
+                              std::to_string(limits.body_rate_bytes) +
+                              " bytes a second (body_rate_bytes) for " +
+                              std::to_string(limits.body_grace_ms) + " ms (body_grace_ms)",
+                          "body_rate_bytes"});
   }
   if (body_due && !in_header_ && late(link_.last_read(), limits.idle_timeout_ms)) {
-    return close(Observer::CloseReason::timed_out,
-                 "nothing came of a request's body for idle_timeout_ms", true);
+    return time_out("idle_timeout_ms", "nothing came of a request's body for idle_timeout_ms");
   }
   if (bare_.awaiting_ready()) {
     if (late(link_.last_write(), limits.ready_timeout_ms)) {
-      return close(Observer::CloseReason::timed_out,
-                   "the client did not ask for its data for ready_timeout_ms", true);
+      return time_out("ready_timeout_ms",
+                      "the client did not ask for its data for ready_timeout_ms");
     }
     if (server_->draining() &&
         over(link_.last_write(), static_cast<std::uint64_t>(kDrainLinger.count()))) {
@@ -583,15 +653,44 @@ void Connection::tick(Time now) {
   }
   if (live_.empty() && !in_header_ && over(link_.last_read(), limits.idle_timeout_ms) &&
       over(link_.last_write(), limits.idle_timeout_ms)) {
-    close(Observer::CloseReason::timed_out, "nothing came for idle_timeout_ms", false);
+    return time_out("idle_timeout_ms", "nothing came for idle_timeout_ms", false);
   }
+  if (now - refused_since_ >= kMinute) {
+    refused_ = 0;
+    refused_since_ = now;
+  }
+  if (live_.empty()) shrink();
+}
+
+// An idle connection holds little. What it needs again is made again, at most once in a sweep.
+void Connection::shrink() {
+  link_.shrink();
+  peer_of_.reset();
+  if (live_.capacity() > 0) live_.shrink_to_fit();
+}
+
+// Requests whose handlers have been silent for too long.
+void Connection::cancel_overdue(Time now) {
+  const auto overdue = [now](const auto& exchange) { return exchange->overdue(now); };
+  if (std::none_of(live_.begin(), live_.end(), overdue)) return;
+  const std::vector<Ref<Exchange>> live = live_;
+  for (const Ref<Exchange>& exchange : live) {
+    if (closed_ || !exchange->overdue(now)) continue;
+    server_->observer().on_limit("request_timeout_ms");
+    exchange->cancel(CancelReason::deadline);
+  }
+}
+
+bool Connection::may_queue(const Buffer& reply) {
+  const std::uint64_t waiting = link_.account()->rest();
+  return waiting == 0 || waiting + reply.size() <= server_->limits().output_hard_bytes;
 }
 
 void Connection::on_pause(bool paused) {
   if (paused) {
-    server_->observer().on_pause(peer_);
+    server_->observer().on_pause(peer());
   } else {
-    server_->observer().on_resume(peer_);
+    server_->observer().on_resume(peer());
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,12 +45,24 @@ class Connection final : public LinkOwner {
   // Time limits; called by the server's sweep.
   void tick(Time now);
 
+  // Of its peer's memory.
+  [[nodiscard]] std::uint64_t held_bytes() const noexcept { return link_.held_bytes(); }
+  [[nodiscard]] bool out_of_memory() const noexcept { return link_.out_of_memory(); }
+  void end_overloaded();
+
   // ---- For exchanges.
   void reply_ready(Exchange& exchange);
   void exchange_done(Exchange& exchange);
   // A reply that fits in one frame, in memory that is used again; false where it has to wait.
   [[nodiscard]] bool reply_at_once(Exchange& exchange, const Members& members,
                                    std::string_view body);
+
+  [[nodiscard]] const Ref<Account>& account() { return link_.account(); }
+  void count(const Buffer& bytes, Account::Use use) { link_.count(bytes, use); }
+  // Whether a whole reply may wait for its reader beside those that do already.
+  [[nodiscard]] bool may_queue(const Buffer& reply);
+  // Counts those that are refused; too many end the connection, later in this turn.
+  void request_refused() noexcept { ++refused_; }
 
   // Bodies that are gathered in memory: whether `more` bytes may join the `own` that an exchange
   // has, and what came or went. A single body is bounded by its command's limit alone.
@@ -61,7 +72,8 @@ class Connection final : public LinkOwner {
   }
 
   [[nodiscard]] ServerCore& server() const noexcept { return *server_; }
-  [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
+  // Valid while it has requests, and during the call otherwise.
+  [[nodiscard]] const Peer& peer() const;
   [[nodiscard]] Wire wire() const noexcept { return service_.wire; }
   [[nodiscard]] bool closed() const noexcept { return closed_; }
 
@@ -96,17 +108,21 @@ class Connection final : public LinkOwner {
   void linger(Observer::CloseReason reason);
   void close_lingering();
   void fail_protocol(const Error& error);
+  void time_out(std::string_view limit, std::string_view detail, bool reset = true);
+  [[nodiscard]] bool body_is_slow(Time now);
+  void cancel_overdue(Time now);
+  void shrink();
   void drop_incomplete();
   void set_state(State state);
 
   Ref<ServerCore> server_;
   const Service service_;
-  Peer peer_;
+  mutable std::unique_ptr<const Peer> peer_of_;  // made when somebody asks
   Link link_;
   Decoder decoder_;                  // on the wire frame
   BareDecoder bare_;                 // on the others
   std::vector<Ref<Exchange>> live_;  // not done, or with frames still to come
-  std::deque<Ref<Exchange>> ready_;  // have something to send
+  RingLink ready_;                   // of live_: have something to send
   Ref<Exchange> ordered_;            // without an id: nothing behind it is looked at
   Ref<Exchange> open_frame_;         // has a single frame under way: nobody else may write
   Ref<Exchange> receiving_;          // whose frame is arriving
@@ -114,8 +130,13 @@ class Connection final : public LinkOwner {
   Time state_since_;
   Time header_since_;
   Time next_keep_alive_;
+  Time rate_since_;               // since when a body's rate is measured, or nothing
+  std::uint64_t rate_bytes_ = 0;  // what had come by then
+  Time refused_since_;
+  Held header_held_;  // the part of a header that has come
   std::uint64_t collected_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t refused_ = 0;  // requests, since refused_since_
   State state_ = State::open;
   Observer::CloseReason linger_reason_ = Observer::CloseReason::drained;
   bool closed_ = false;

@@ -52,7 +52,9 @@ void Exchange::begin(const Start& start) {
 void Exchange::refuse(const Error& error, bool one_way) {
   refused_ = true;
   one_way_ = one_way;
+  connection_->server().met(error);
   connection_->server().observer().on_refused(connection_->peer(), request_.cmd_, error);
+  connection_->request_refused();
   reply(Reply::failure(error));
 }
 
@@ -60,31 +62,47 @@ void Exchange::on_body(Chunk chunk) {
   body_in_ += chunk.size();
   if (!hears_body() || !command_->spec.takes_body) return;
   if (body_in_ > body_limit_) {
-    return end_with({Errc::too_large, "the body is longer than the " + std::to_string(body_limit_) +
-                                          " bytes that '" + command_->name + "' takes"});
+    return end_with({Errc::too_large,
+                     "the body is longer than the " + std::to_string(body_limit_) +
+                         " bytes that '" + command_->name + "' takes",
+                     "body_bytes"});
   }
   if (handler_) {
     // The handler may let itself be destroyed by answering.
     call_handler([handler = handler_, &chunk] { handler->on_body(std::move(chunk)); });
   } else if (!std::holds_alternative<HandlerFactory>(route_->shape)) {
     if (state_ != State::running) return;
-    if (!connection_->may_collect(collected_.size(), chunk.size())) {
-      return end_with({Errc::overloaded,
-                       "the bodies that are gathered for this connection are longer than " +
-                           std::to_string(connection_->server().limits().collected_body_bytes) +
-                           " bytes (collected_body_bytes)"});
-    }
     if (collected_.empty() && chunk.remaining() == 0 && !request_.header_->frame().more) {
       whole_ = chunk.bytes();
-    } else {
+    } else if (may_collect(chunk.size())) {
       collected_.append(chunk.bytes());
       connection_->collected(static_cast<std::int64_t>(chunk.size()));
+      count();
     }
   }
 }
 
+// Whether there is room for more of the body; ends the request if not.
+bool Exchange::may_collect(std::size_t bytes) {
+  ServerCore& server = connection_->server();
+  if (!connection_->may_collect(collected_.size(), bytes)) {
+    end_with({Errc::overloaded,
+              "the bodies that are gathered for this connection are longer than " +
+                  std::to_string(server.limits().collected_body_bytes) +
+                  " bytes (collected_body_bytes)",
+              "collected_body_bytes"});
+    return false;
+  }
+  if (server.budget().exhausted()) {
+    end_with(server.budget().error());
+    return false;
+  }
+  return true;
+}
+
 void Exchange::on_end() {
   body_ended_ = true;
+  waiting_since_ = connection_->server().loop().now();
   if (!hears_body()) return;
   if (handler_) return call_handler([handler = handler_] { handler->on_end(); });
   if (state_ != State::running) return;
@@ -124,6 +142,7 @@ void Exchange::finish_collected(std::string_view body) {
     });
   } else if (const auto* later = std::get_if<LaterFunction>(&shape)) {
     Buffer bytes = Buffer::own(whole_.empty() ? take_collected() : std::string(whole_));
+    connection_->count(bytes, Account::Use::window);
     call_handler([this, later, &bytes] {
       (*later)(request_, std::move(bytes), ReplyToken(Ref<Exchange>(this)));
     });
@@ -152,10 +171,26 @@ void Exchange::reply(Reply reply) {
   state_ = State::replying;
   cancel_callback_ = nullptr;
   (void)take_collected();
+  handler_bytes_ = 0;
+  const bool nobody = one_way_ || lost_ || connection_->closed();
+  if (auto* bytes = std::get_if<Buffer>(&reply.body); bytes != nullptr && !nobody) {
+    if (connection_->may_queue(*bytes)) {
+      connection_->count(*bytes, Account::Use::rest);
+    } else {
+      const Limits& limits = connection_->server().limits();
+      reply = Reply::failure(
+          {Errc::overloaded,
+           "replies wait for this connection's reader, and with this one of " +
+               std::to_string(bytes->size()) + " bytes they would be more than " +
+               std::to_string(limits.output_hard_bytes) + " bytes (output_hard_bytes)",
+           "output_hard_bytes"});
+    }
+  }
   outgoing_ = std::make_shared<Outgoing>(
       Outgoing::Kind::reply, id(), std::string(), std::move(reply),
       outgoing_options(connection_->server().limits(), connection_->wire()));
-  if (one_way_ || lost_ || connection_->closed()) return complete();
+  if (nobody) return complete();
+  if (held_.bytes() > 0) count();
   outgoing_->on_wake([this] { connection_->reply_ready(*this); });
   connection_->reply_ready(*this);
 }
@@ -184,7 +219,35 @@ void Exchange::on_cancel(UniqueFunction<void(CancelReason)> callback) {
 // What was gathered of the body, which then does not count any more.
 std::string Exchange::take_collected() {
   connection_->collected(-static_cast<std::int64_t>(collected_.size()));
-  return std::exchange(collected_, {});
+  std::string taken = std::exchange(collected_, {});
+  if (held_.bytes() > 0) count();
+  return taken;
+}
+
+void Exchange::count() {
+  if (state_ == State::done) return;
+  held_.set(connection_->account(), sizeof(Exchange) + request_.header_->capacity() +
+                                        collected_.capacity() + handler_bytes_ +
+                                        (outgoing_ ? outgoing_->members_bytes() : 0));
+}
+
+Result<void> Exchange::holds(std::uint64_t bytes) {
+  if (state_ != State::running) return {};
+  ServerCore& server = connection_->server();
+  if (bytes > handler_bytes_ && server.budget().exhausted()) {
+    return fail(server.budget().error());
+  }
+  handler_bytes_ = bytes;
+  count();
+  return {};
+}
+
+bool Exchange::overdue(Time now) const noexcept {
+  if (state_ == State::done || !body_ended_ || cancelled_ || request_.deadline_) return false;
+  // One that has more to send waits for its reader, and one that is held back for its client's
+  // word.
+  if (ready || held_back()) return false;
+  return now - waiting_since_ >= Millis(connection_->server().limits().request_timeout_ms);
 }
 
 bool Exchange::wanted() const noexcept {
@@ -194,6 +257,7 @@ bool Exchange::wanted() const noexcept {
 Outgoing::Step Exchange::advance(Link& link) {
   const std::shared_ptr<Outgoing> outgoing = outgoing_;
   const Outgoing::Step step = outgoing->advance(link);
+  if (body_out_ != outgoing->body_bytes()) waiting_since_ = connection_->server().loop().now();
   body_out_ = outgoing->body_bytes();
   return step;
 }
@@ -243,6 +307,7 @@ void Exchange::complete() {
 void Exchange::end(const std::optional<Error>& error) {
   served(error);
   (void)take_collected();
+  held_.set({}, 0);
   state_ = State::done;
   done_at_ = connection_->server().loop().now();
   timer_.reset();
@@ -255,6 +320,7 @@ void Exchange::end(const std::optional<Error>& error) {
 void Exchange::served(const std::optional<Error>& error) {
   if (refused_) return;
   ServerCore& server = connection_->server();
+  if (error) server.met(*error);
   server.observer().on_served({
       .cmd = request_.cmd_,
       .peer = connection_->peer(),

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "cleave/core/account.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/observer.h"
 #include "cleave/core/outgoing.h"
@@ -27,9 +28,15 @@ class Connection;
 //     (made) ───────────▶ running ─────────▶ replying ─────────────────────────▶ done
 //        └── refuse() ──────────────────────────┘                                 ▲
 //                             the peer is lost, or nobody is to be answered ──────┘
-class Exchange final : public RefCounted<Exchange> {
+class Exchange final : public RefCounted<Exchange>, private RingLink {
  public:
   enum class State : std::uint8_t { running, replying, done };
+  // Of a ring of exchanges.
+  using RingLink::join_before;
+  using RingLink::leave;
+  [[nodiscard]] static Exchange* of(RingLink& link) noexcept {
+    return static_cast<Exchange*>(&link);
+  }
 
   Exchange(Connection& connection, Ref<const Header> header, std::string_view cmd);
   ~Exchange();
@@ -39,6 +46,7 @@ class Exchange final : public RefCounted<Exchange> {
   void abandon();
   [[nodiscard]] bool wanted() const noexcept;
   void on_cancel(UniqueFunction<void(CancelReason)> callback);
+  [[nodiscard]] Result<void> holds(std::uint64_t bytes);
 
   // ---- What its connection does.
   struct Start {
@@ -63,6 +71,10 @@ class Exchange final : public RefCounted<Exchange> {
   void let_go();
   // Appends the next part of the reply.
   [[nodiscard]] Outgoing::Step advance(Link& link);
+  // It is still there when the call that brought it is over: from now on its memory counts.
+  void count();
+  // The handler, or its source, has had its turn for long enough.
+  [[nodiscard]] bool overdue(Time now) const noexcept;
   // On the wire `ready`, after the reply's length: the client asks for the body, or does not.
   [[nodiscard]] bool held_back() const noexcept { return outgoing_ && outgoing_->held_back(); }
   void let_through();
@@ -79,7 +91,7 @@ class Exchange final : public RefCounted<Exchange> {
   [[nodiscard]] Time done_at() const noexcept { return done_at_; }
   [[nodiscard]] bool refused() const noexcept { return refused_; }
   [[nodiscard]] bool one_way() const noexcept { return one_way_; }
-  // Waits in its connection's list of replies that have something to send.
+  // Has something to send: waits in its connection's ring of those, or has its single frame open.
   bool ready = false;
   // Counts as in flight.
   bool counted = true;
@@ -90,6 +102,7 @@ class Exchange final : public RefCounted<Exchange> {
   }
   void call_handler(UniqueFunction<void()> call);
   std::string take_collected();
+  [[nodiscard]] bool may_collect(std::size_t bytes);
   void finish_collected(std::string_view body);
   void end_with(Error error);
   void grace_over();
@@ -106,11 +119,14 @@ class Exchange final : public RefCounted<Exchange> {
   UniqueFunction<void(CancelReason)> cancel_callback_;
   std::optional<Timer> timer_;
   std::optional<CancelReason> cancelled_;
+  Held held_;
+  std::uint64_t handler_bytes_ = 0;  // what the handler says that it holds
   std::string collected_;
   std::string_view whole_;  // the body, where it came in one piece; valid until on_end
   std::uint64_t body_in_ = 0;
   std::uint64_t body_out_ = 0;
   Time began_;
+  Time waiting_since_;  // for the handler
   Time done_at_;
   State state_ = State::running;
   bool one_way_ = false;

@@ -12,6 +12,9 @@ namespace {
 
 // What one turn reads from one connection at the most, so that an upload does not starve others.
 constexpr std::size_t kReadBudget = 2 * BlockPool::kSlabBytes;
+// And what it decodes: a slab can hold fifteen thousand tiny requests, which would keep the others
+// waiting. A request is one or two events; to look around after so many costs next to nothing.
+constexpr int kTurnEvents = 2'048;
 // Output larger than this leaves in the middle of a turn, so that the batch stays small.
 constexpr std::size_t kBatchBytes = 256 * 1024;
 // Smaller buffers are copied into the batch: cheaper than a piece of their own in the write.
@@ -24,9 +27,8 @@ constexpr std::size_t kFileSlice = 256 * 1024;
 // A window that a slab alone fills to half would never open while the rest of that slab waits.
 constexpr std::uint64_t kSmallestWindow = 4 * BlockPool::kSlabBytes;
 
-LinkOptions usable(LinkOptions options) {
-  options.window_bytes = std::max(options.window_bytes, kSmallestWindow);
-  return options;
+std::uint64_t window_of(const LinkOptions& options) {
+  return std::max(options.window_bytes, kSmallestWindow);
 }
 
 }  // namespace
@@ -55,17 +57,12 @@ class Link::Cork {
 };
 
 Link::Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options)
-    : loop_(loop),
+    : Deferred(loop),
+      loop_(loop),
       shared_(LoopInternals::get<LoopShared>(loop)),
       stream_(std::move(stream)),
       owner_(owner),
-      options_(usable(options)),
-      deferred_(loop,
-                [this] {
-                  Cork cork(*this);
-                  decode_held();
-                  end_turn();
-                }),
+      options_(options),
       last_read_(loop.now()),
       last_write_(loop.now()) {
   stream_->set_events(this);
@@ -79,17 +76,33 @@ void Link::start() {
   update_interest();
 }
 
-Buffer Link::keep(std::string_view bytes) {
-  if (!window_) {
-    window_ = make_ref<Window>(options_.window_bytes, [this] { touch(); });
+const Ref<Account>& Link::account() {
+  if (!account_) {
+    Account::Owner& self = *this;
+    account_ = make_ref<Account>(self, window_of(options_), Ref<Budget>(options_.budget));
+    if (closed()) account_->detach();
   }
+  return account_;
+}
+
+void Link::count(const Buffer& bytes, Account::Use use) {
+  if (!bytes.empty()) bytes.block_->charge(account(), use);
+}
+
+void Link::shrink() noexcept {
+  if (!account_ || account_->held() > 0) return;
+  account_->detach();
+  account_ = {};
+}
+
+Buffer Link::keep(std::string_view bytes) {
   if (bytes.size() <= BlockPool::kCopyBytes) {
     Ref<Block> block = shared_.blocks.copy_of(bytes);
-    block->charge(window_);
+    block->charge(account(), Account::Use::window);
     const std::string_view copy(block->data(), bytes.size());
     return Buffer(std::move(block), copy);
   }
-  reading_->charge(window_);
+  reading_->charge(account(), Account::Use::window);
   return Buffer(reading_, bytes);
 }
 
@@ -114,8 +127,8 @@ void Link::on_hangup(bool gone_too) {
 }
 
 bool Link::may_decode() {
-  return !closed() && (room() > 0 || options_.reads_when_full) && !(window_ && window_->full()) &&
-         owner_.wants_input();
+  return !closed() && (room() > 0 || options_.reads_when_full) &&
+         !(account_ && account_->closed()) && owner_.wants_input();
 }
 
 bool Link::may_read() {
@@ -140,11 +153,7 @@ void Link::read_some() {
     decode(input);
     reading_ = {};
     if (closed()) return;
-    if (!input.empty()) {
-      if (input.size() <= BlockPool::kCopyBytes) slab = shared_.blocks.copy_of(input);
-      held_ = Buffer(slab, {input.size() <= BlockPool::kCopyBytes ? slab->data() : input.data(),
-                            input.size()});
-    }
+    if (!input.empty()) hold_input(Buffer(std::move(slab), input));
     budget -= std::min(budget, moved.bytes);
     if (moved.bytes < BlockPool::kSlabBytes) break;  // drained: asking again costs a system call
   }
@@ -157,14 +166,30 @@ void Link::decode_held() {
   reading_ = held.block_;
   decode(input);
   reading_ = {};
-  if (!closed() && !input.empty()) held_ = Buffer(held.block_, input);
+  if (!closed() && !input.empty()) hold_input(Buffer(held.block_, input));
+}
+
+void Link::hold_input(Buffer rest) {
+  if (rest.size() <= BlockPool::kCopyBytes && rest.block_->capacity() > BlockPool::kCopyBytes) {
+    Ref<Block> copy = shared_.blocks.copy_of(rest.bytes());
+    const std::string_view bytes(copy->data(), rest.size());
+    rest = Buffer(std::move(copy), bytes);
+  }
+  held_ = std::move(rest);
+  count(held_);
 }
 
 void Link::decode(std::string_view& input) {
-  while (may_decode()) {
+  for (int left = kTurnEvents; left > 0 && may_decode(); --left) {
     if (!owner_.on_input(input)) break;
     if (batch_ != nullptr && batch_->size() >= kBatchBytes) write_batch();
   }
+}
+
+void Link::run_deferred() {
+  Cork cork(*this);
+  decode_held();
+  end_turn();
 }
 
 void Link::end_turn() {
@@ -186,7 +211,7 @@ void Link::end_turn() {
     if (closed()) return;
   }
   // There was more to send than room for it, or to decode than room for the answers: go on.
-  if ((filled && room() > 0) || (!held_.empty() && may_decode())) deferred_.arm();
+  if ((filled && room() > 0) || (!held_.empty() && may_decode())) arm();
   update_interest();
 }
 
@@ -196,7 +221,7 @@ void Link::update_interest() {
   stream_->watch({.read = read,
                   .write = pending_ != nullptr,
                   .hangup = !read && !input_ended_ && !hangup_told_});
-  const bool paused = !read && !input_ended_ && (room() == 0 || (window_ && window_->full()));
+  const bool paused = !read && !input_ended_ && (room() == 0 || (account_ && account_->closed()));
   if (read && !reading_now_) reading_since_ = loop_.now();
   reading_now_ = read;
   if (paused != paused_) {
@@ -205,17 +230,16 @@ void Link::update_interest() {
   }
 }
 
-void Link::set_options(const LinkOptions& options) noexcept {
-  options_ = usable(options);
-  if (window_) window_->set_high(options_.window_bytes);
+void Link::options_changed() noexcept {
+  if (account_) account_->set_window(window_of(options_));
 }
 
 void Link::touch_again() {
-  if (!closed()) deferred_.arm();
+  if (!closed()) arm();
 }
 
 void Link::touch() {
-  if (!closed() && batch_ == nullptr) deferred_.arm();
+  if (!closed() && batch_ == nullptr) arm();
 }
 
 // ---- Writing ------------------------------------------------------------------------------------
@@ -283,7 +307,9 @@ void Link::queue(Segment segment, std::uint64_t bytes) {
     last_write_ = loop_.now();  // a stall is counted from here
   }
   pending_->bytes += bytes;
+  if (auto* buffer = std::get_if<Buffer>(&segment); buffer != nullptr) count(*buffer);
   if (auto* text = std::get_if<std::string>(&segment); text != nullptr) {
+    pending_->text.set(account(), pending_->text.bytes() + text->size());
     if (!pending_->segments.empty()) {
       // Not for ever: a segment is freed when all of it is written.
       auto* last = std::get_if<std::string>(&pending_->segments.back());
@@ -375,6 +401,9 @@ void Link::write_pending() {
       for (std::size_t i = 0; i < count && left >= pieces[i].size(); ++i) {
         left -= pieces[i].size();
         pending.front_done = 0;
+        if (const auto* text = std::get_if<std::string>(&pending.segments.front())) {
+          pending.text.set(account_, pending.text.bytes() - text->size());
+        }
         pending.segments.pop_front();
       }
       if (left > 0) pending.front_done += left;
@@ -429,8 +458,8 @@ void Link::close(bool reset) {
   pending_.reset();
   held_ = {};
   if (batch_ != nullptr) batch_->clear();
-  if (window_) window_->detach();
-  deferred_.disarm();
+  if (account_) account_->detach();
+  disarm();
 }
 
 }  // namespace v0

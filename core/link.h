@@ -11,6 +11,7 @@
 #include <string_view>
 #include <variant>
 
+#include "cleave/core/account.h"
 #include "cleave/core/buffer.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/loop_internals.h"
@@ -49,6 +50,7 @@ class LinkOwner : public RefCounted<LinkOwner> {
   virtual void on_pause(bool /*paused*/) {}
 };
 
+// The same for all connections of a server, or for a client.
 struct LinkOptions {
   std::uint64_t window_bytes;
   std::uint64_t output_bytes;
@@ -56,6 +58,8 @@ struct LinkOptions {
   // A client's: its peer may wait for us to read before it takes more, and what is read makes no
   // output.
   bool reads_when_full = false;
+  // What it holds counts against this; null: a client's.
+  Budget* budget = nullptr;
 };
 
 // Reads a stream into the loop's memory, hands the bytes to its owner piece by piece, and gathers
@@ -69,8 +73,12 @@ struct LinkOptions {
 // What the owner does not want yet is held (at most one slab), and while anything is held, the
 // window is full, or more than `output_bytes` wait to be written, nothing is read (a client reads
 // while its output waits).
-class Link final : private Stream::Events {
+//
+// What it holds, and what its owner says that it holds for this peer, counts in its account, and so
+// in the budget of the server.
+class Link final : private Stream::Events, private Account::Owner, private Deferred {
  public:
+  // `options` outlive it.
   Link(Loop& loop, std::unique_ptr<Stream> stream, LinkOwner& owner, const LinkOptions& options);
   ~Link();
   Link(const Link&) = delete;
@@ -85,6 +93,24 @@ class Link final : private Stream::Events {
   }
   // Chunk::keep().
   [[nodiscard]] Buffer keep(std::string_view bytes);
+
+  // What its peer's memory counts against; outlives it.
+  [[nodiscard]] const Ref<Account>& account();
+  // The bytes that are held for its peer now.
+  [[nodiscard]] std::uint64_t held_bytes() const noexcept {
+    return account_ ? account_->held() : 0;
+  }
+  // Not read for want of memory.
+  [[nodiscard]] bool out_of_memory() const noexcept { return account_ && account_->paused(); }
+  // The error of a server that can hold no more; empty if it can.
+  [[nodiscard]] std::optional<Error> over_budget() const {
+    const Budget* budget = options_.budget;
+    return budget && budget->exhausted() ? std::optional(budget->error()) : std::nullopt;
+  }
+  // Counts the memory of a buffer, unless it counts already.
+  void count(const Buffer& bytes, Account::Use use = Account::Use::rest);
+  // Gives back what an idle connection does not need.
+  void shrink() noexcept;
 
   // Output, in order. Nothing is written before the end of the current call from the loop, or of
   // the turn. `append_head` fails with too_large, and has then appended nothing.
@@ -129,7 +155,10 @@ class Link final : private Stream::Events {
   }
   // Bytes that were read and not looked at yet.
   [[nodiscard]] bool holds_input() const noexcept { return !held_.empty(); }
-  void set_options(const LinkOptions& options) noexcept;
+  // Its options have changed.
+  void options_changed() noexcept;
+  // Whom it is connected to, as long as it is.
+  [[nodiscard]] Peer peer() const { return stream_->peer(); }
 
  private:
   // Output that the system would not take at once.
@@ -138,18 +167,22 @@ class Link final : private Stream::Events {
     std::deque<Segment> segments;
     std::size_t front_done = 0;  // bytes of a leading string that are written already
     std::uint64_t bytes = 0;
+    Held text;  // the strings among the segments
   };
   // Gathers output into the loop's batch while it lives, and runs the end of the turn after it.
   class Cork;
 
   void on_ready(bool readable, bool writable) override;
   void on_hangup(bool gone) override;
+  void on_account_open() override { touch(); }
+  void run_deferred() override;
 
   void read_some();
   void decode_held();
   void decode(std::string_view& input);
   [[nodiscard]] bool may_decode();
   [[nodiscard]] bool may_read();
+  void hold_input(Buffer rest);
   void end_turn();
   void write_batch();
   void write_pending();
@@ -163,13 +196,12 @@ class Link final : private Stream::Events {
   LoopShared& shared_;
   std::unique_ptr<Stream> stream_;
   LinkOwner& owner_;
-  LinkOptions options_;
-  Ref<Window> window_;  // made when the first chunk is kept
-  Ref<Block> reading_;  // the slab whose bytes are being handed over
-  Buffer held_;         // input that the owner did not want yet
+  const LinkOptions& options_;
+  Ref<Account> account_;  // made when there is something to count
+  Ref<Block> reading_;    // the slab whose bytes are being handed over
+  Buffer held_;           // input that the owner did not want yet
   std::unique_ptr<Pending> pending_;
   OutputBatch* batch_ = nullptr;  // while corked
-  Deferred deferred_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
   Time last_read_;

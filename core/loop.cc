@@ -7,11 +7,13 @@
 #include <atomic>
 #include <cassert>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cleave/core/loop_internals.h"
+#include "cleave/core/pool_work.h"
 #include "cleave/core/sigpipe.h"
 #include "cleave/core/timer_heap.h"
 #include "cleave/core/uv_handle.h"
@@ -21,17 +23,6 @@
 
 namespace cleave {
 inline namespace v0 {
-namespace {
-
-// Work for the pool. It frees itself when libuv gives it back, which is after ~Loop where the loop
-// is an embedder's; `closures` and `loop` are gone by then.
-struct Work : uv_work_t, RingLink {
-  UniqueFunction<void()> work;
-  UniqueFunction<void()> done;
-  std::atomic<bool> finished = false;  // set by the worker
-};
-
-}  // namespace
 
 struct Timer::Node : TimerNode {
   Node(LoopInternals::State& of, UniqueFunction<void()> does) noexcept
@@ -70,10 +61,8 @@ struct Loop::State {
   Time alarm_at{};
 
   RingLink deferred;
-  Deferred* running_deferred = nullptr;  // as running_timer
 
-  RingLink works;
-  RingLink abandoned_works;  // of ~Loop: libuv has not given them back yet
+  std::optional<PoolWork> pool_work;  // made with uv
 
   struct Kept {
     const void* key;
@@ -100,9 +89,6 @@ struct Loop::State {
 
   void arm(RingLink& task);
   void run_deferred();
-
-  void offload(UniqueFunction<void()> work, UniqueFunction<void()> done);
-  void abandon(Work& work) noexcept;
 
   // Makes a handle whose callbacks find this state.
   template <typename Raw, typename Init>
@@ -133,6 +119,7 @@ Result<> Loop::State::open(const LoopOptions& options) {
     }
     uv = &own;
   }
+  pool_work.emplace(*uv);
   auto opened = open_handle(wake_up, [this](uv_async_t& handle) {
     return uv_async_init(uv, &handle, [](uv_async_t* raw) noexcept {
       if (raw->data != nullptr) static_cast<State*>(raw->data)->run_posts();
@@ -156,7 +143,7 @@ void Loop::State::close() {
     const std::lock_guard lock(mutex);
     closing = true;  // from here on a task is destroyed by whoever posts it
   }
-  while (!works.alone()) abandon(static_cast<Work&>(*works.next()));
+  pool_work->abandon();
   drop_tasks();
   while (!kept.empty()) {
     const Kept last = std::move(kept.back());
@@ -168,7 +155,7 @@ void Loop::State::close() {
   after_waiting.reset();
   if (uv != &own) return;  // the boxes are freed by the embedder's next turn
 
-  while (!abandoned_works.alone()) uv_run(uv, UV_RUN_ONCE);
+  while (!pool_work->given_back()) uv_run(uv, UV_RUN_ONCE);
   uv_run(uv, UV_RUN_NOWAIT);  // runs the close callbacks
   [[maybe_unused]] const int status = uv_loop_close(uv);
   assert(status == 0 && "something made with the loop, or with its uv(), has outlived it");
@@ -334,42 +321,6 @@ void Loop::State::run_deferred() {
   }
 }
 
-// ---- work for the pool --------------------------------------------------------------------------
-
-void Loop::State::offload(UniqueFunction<void()> work, UniqueFunction<void()> done) {
-  auto* item = new Work;
-  item->work = std::move(work);
-  item->done = std::move(done);
-  item->data = this;
-  item->join_before(works);
-  [[maybe_unused]] const int status = uv_queue_work(
-      uv, item,
-      [](uv_work_t* raw) noexcept {
-        auto* self = static_cast<Work*>(raw);
-        self->work();
-        self->finished = true;
-        self->finished.notify_one();
-      },
-      [](uv_work_t* raw, int) noexcept {
-        const std::unique_ptr<Work> self(static_cast<Work*>(raw));
-        if (self->data == nullptr) return;
-        self->leave();
-        if (self->done) self->done();
-      });
-  assert(status == 0);
-}
-
-void Loop::State::abandon(Work& work) noexcept {
-  work.data = nullptr;
-  work.leave();
-  if (uv == &own) work.join_before(abandoned_works);
-  if (uv_cancel(reinterpret_cast<uv_req_t*>(static_cast<uv_work_t*>(&work))) < 0) {
-    work.finished.wait(false);
-  }
-  work.work.reset();
-  work.done.reset();
-}
-
 // ---- the public face ----------------------------------------------------------------------------
 
 Result<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
@@ -435,9 +386,9 @@ void Loop::after(Millis delay, UniqueFunction<void()> task) {
   state_->start(*timer, delay);
 }
 
-void Loop::offload(UniqueFunction<void()> work, UniqueFunction<void()> done) {
+void Loop::offload(UniqueFunction<void()> work, UniqueFunction<void()> done, Lane lane) {
   assert(on_thread());
-  if (!state_->closing) state_->offload(std::move(work), std::move(done));
+  if (!state_->closing) state_->pool_work->add(lane, std::move(work), std::move(done));
 }
 
 Timer::Node::~Node() {
@@ -460,11 +411,6 @@ bool Timer::running() const noexcept {
   return node_->place != TimerNode::kOut;
 }
 
-Deferred::~Deferred() {
-  LoopInternals::State& state = LoopInternals::state(loop_);
-  if (state.running_deferred == this) state.running_deferred = nullptr;
-}
-
 void Deferred::arm() {
   if (!armed()) LoopInternals::state(loop_).arm(*this);
 }
@@ -475,14 +421,8 @@ LoopInternals::State& LoopInternals::state(Loop& loop) noexcept {
 
 void LoopInternals::run_first_after(RingLink& ring) {
   Deferred& first = static_cast<Deferred&>(*ring.next());
-  State& state = *first.loop_.state_;
   first.leave();
-  // Held here, so that the call may destroy its owner.
-  UniqueFunction<void()> task = std::move(first.task_);
-  state.running_deferred = &first;
-  task();
-  if (state.running_deferred == &first) first.task_ = std::move(task);
-  state.running_deferred = nullptr;
+  first.run_deferred();  // which may destroy it
 }
 
 void* LoopInternals::find(Loop& loop, const void* key) noexcept {

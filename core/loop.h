@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -25,6 +26,16 @@ struct LoopOptions {
   const Clock* clock = nullptr;
 };
 
+// Offloaded work runs in libuv's pool: four threads, or what UV_THREADPOOL_SIZE says when the first
+// work comes, 1 to 1,024. They are shared out, so that work which waits for what does not come
+// holds up its own kind only. A lane of a loop has at most its half of the threads at a time (of an
+// odd number `general` has the one more); what is beyond that waits in the lane, first in, first
+// out. A single thread is shared by both, and loops share the pool: give it threads for each.
+enum class Lane : std::uint8_t {
+  general,  // computes, or waits for what has a deadline of its own
+  disk,     // opens, reads, writes, syncs or removes files: a disk can hang, or be far away
+};
+
 // The event loop: one thread, on which everything that belongs to it is used and destroyed.
 // Outlives all that was made with it. No signal handler, no output, and no thread before the first
 // offload().
@@ -35,7 +46,8 @@ struct LoopOptions {
 class CLEAVE_API Loop {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Loop>> create(const LoopOptions& options = {});
-  // Timers and posts that have not run are destroyed unrun; offloaded work is waited for.
+  // Timers, posts and offloaded work that have not run are destroyed unrun; work that runs is
+  // waited for.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -64,18 +76,20 @@ class CLEAVE_API Loop {
   // Runs `work` on a worker thread, then `done` on the loop's thread. Both are destroyed on the
   // loop's thread, so they may hold Buffers and tokens, which `work` must not move or destroy.
   // `work` may block; it must not throw.
-  void offload(UniqueFunction<void()> work, UniqueFunction<void()> done);
+  void offload(UniqueFunction<void()> work, UniqueFunction<void()> done, Lane lane = Lane::general);
 
   // The same for work with a result: `done(work())`.
   template <typename Work, typename Done>
-  requires(!std::is_void_v<std::invoke_result_t<Work&>>) void offload(Work work, Done done) {
+  requires(!std::is_void_v<std::invoke_result_t<Work&>>) void offload(Work work, Done done,
+                                                                      Lane lane = Lane::general) {
     using Outcome = std::invoke_result_t<Work&>;
     auto outcome = std::make_shared<std::unique_ptr<Outcome>>();
     offload(UniqueFunction<void()>([outcome, work = std::move(work)]() mutable {
               *outcome = std::make_unique<Outcome>(work());
             }),
             UniqueFunction<void()>(
-                [outcome, done = std::move(done)]() mutable { done(std::move(**outcome)); }));
+                [outcome, done = std::move(done)]() mutable { done(std::move(**outcome)); }),
+            lane);
   }
 
   // The libuv loop behind this one, for an embedder's own handles.

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "cleave/core/loop.h"
-#include "cleave/core/unique_function.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -20,6 +19,7 @@ class RingLink {
 
   [[nodiscard]] bool alone() const noexcept { return next_ == this; }
   [[nodiscard]] RingLink* next() const noexcept { return next_; }
+  [[nodiscard]] RingLink* previous() const noexcept { return previous_; }
   void leave() noexcept {
     previous_->next_ = next_;
     next_->previous_ = previous_;
@@ -50,20 +50,21 @@ class RingLink {
 // facility costs nothing.
 class Deferred : private RingLink {
  public:
-  Deferred(Loop& loop, UniqueFunction<void()> task) noexcept
-      : loop_(loop), task_(std::move(task)) {}
-  ~Deferred();
+  explicit Deferred(Loop& loop) noexcept : loop_(loop) {}
 
   // Arming what is armed changes nothing.
   void arm();
   void disarm() noexcept { leave(); }
   [[nodiscard]] bool armed() const noexcept { return !alone(); }
 
+ protected:
+  ~Deferred() = default;
+
  private:
   friend struct LoopInternals;
+  virtual void run_deferred() = 0;
 
   Loop& loop_;
-  UniqueFunction<void()> task_;
 };
 
 // Internal. What core/ may do with a loop and others may not.

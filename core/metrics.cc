@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/metrics.h"
 
+#include <algorithm>
+
 namespace cleave {
 inline namespace v0 {
 
@@ -44,6 +46,15 @@ void Metrics::on_refused(const Peer& /*peer*/, std::string_view /*cmd*/, const E
 
 void Metrics::on_cancel(const Peer& /*peer*/, std::string_view /*cmd*/, CancelReason reason) {
   cancelled_.add(reason);
+}
+
+void Metrics::on_limit(std::string_view limit) {
+  ++limits_[limit];
+}
+
+void Metrics::on_memory(std::uint64_t bytes) {
+  memory_ = bytes;
+  most_memory_ = std::max(most_memory_, bytes);
 }
 
 void Metrics::on_protocol_error(const Peer& /*peer*/, const Error& /*error*/) {
@@ -92,11 +103,20 @@ Members Metrics::members() const {
     commands.set(name, one);
   }
 
+  Members memory;
+  memory.set("held", memory_);
+  memory.set("most", most_memory_);
+
+  Members limits;
+  for (const auto& [name, count] : limits_) limits.set(name, count);
+
   Members all;
   all.set("connections", connections);
   all.set("datagrams_dropped", datagrams_dropped_.members());
   all.set("requests", requests);
   all.set("commands", commands);
+  all.set("limits", limits);
+  all.set("memory", memory);
   return all;
 }
 

@@ -17,9 +17,10 @@
 namespace cleave {
 inline namespace v0 {
 
-// Counts everything that an Observer sees. Counters only grow, from the start of the process; the
-// two gauges (open connections, running requests) are differences of counters. What is kept grows
-// with the number of commands and never with what peers send.
+// Counts everything that an Observer sees. Counters only grow, from the start of the process; two
+// gauges (open connections, running requests) are differences of counters, the third is the memory
+// that is held for peers, as it was told last. What is kept grows
+// with the numbers of commands and of limits and never with what peers send.
 class CLEAVE_API Metrics final : public Observer {
  public:
   // One count for each enumerator of E, of which `Last` is the last.
@@ -63,6 +64,8 @@ class CLEAVE_API Metrics final : public Observer {
   void on_served(const Served& served) override;
   void on_refused(const Peer& peer, std::string_view cmd, const Error& error) override;
   void on_cancel(const Peer& peer, std::string_view cmd, CancelReason reason) override;
+  void on_limit(std::string_view limit) override;
+  void on_memory(std::uint64_t bytes) override;
   void on_protocol_error(const Peer& peer, const Error& error) override;
   void on_close(const Peer& peer, CloseReason reason, std::string_view detail,
                 std::uint64_t bytes_in, std::uint64_t bytes_out) override;
@@ -87,6 +90,8 @@ class CLEAVE_API Metrics final : public Observer {
   std::uint64_t bytes_out_ = 0;
   std::uint64_t pauses_ = 0;
   std::uint64_t protocol_errors_ = 0;
+  std::uint64_t memory_ = 0;
+  std::uint64_t most_memory_ = 0;
   PerEnum<DropReason, DropReason::unsendable> datagrams_dropped_;
 
   std::uint64_t begun_ = 0;
@@ -96,6 +101,7 @@ class CLEAVE_API Metrics final : public Observer {
   PerCode refused_;
   PerEnum<CancelReason, CancelReason::draining> cancelled_;
   std::map<std::string, Command, std::less<>> commands_;
+  std::map<std::string_view, std::uint64_t> limits_;
 };
 
 }  // namespace v0

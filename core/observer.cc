@@ -22,6 +22,8 @@ std::string_view to_string(Observer::CloseReason reason) noexcept {
       return "timed_out";
     case Observer::CloseReason::drained:
       return "drained";
+    case Observer::CloseReason::overloaded:
+      return "overloaded";
     case Observer::CloseReason::broken_reply:
       return "broken_reply";
   }

@@ -24,6 +24,7 @@ class Observer {
     protocol_error,  // the stream could not be trusted any more
     timed_out,       // a time limit: the message says which
     drained,         // the server stops
+    overloaded,      // the server had to have its memory back
     broken_reply,    // a reply could not be completed, or its wire has no way to say it
   };
   // Why a datagram was not answered.
@@ -64,6 +65,12 @@ class Observer {
   // A request was refused before a handler saw it; on_served is not called for it.
   virtual void on_refused(const Peer& /*peer*/, std::string_view /*cmd*/, const Error& /*error*/) {}
   virtual void on_cancel(const Peer& /*peer*/, std::string_view /*cmd*/, CancelReason /*reason*/) {}
+  // A limit, named as in Limits, has refused or ended something: a connection, a request, a
+  // datagram, a stream. Comes beside the call that tells what became of it. Static storage.
+  virtual void on_limit(std::string_view /*limit*/) {}
+  // The bytes that the server holds for its peers now (see Limits::memory_bytes); told about four
+  // times a second, as long as there are connections.
+  virtual void on_memory(std::uint64_t /*bytes*/) {}
   // The stream of a connection cannot be trusted; it is about to end.
   virtual void on_protocol_error(const Peer& /*peer*/, const Error& /*error*/) {}
   virtual void on_close(const Peer& /*peer*/, CloseReason /*reason*/, std::string_view /*detail*/,

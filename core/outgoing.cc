@@ -217,8 +217,14 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
 }
 
 Outgoing::Step Outgoing::advance_collecting(Link& link) {
+  // Nothing is sent meanwhile that could end the turn: a source that always has more would hold it.
+  constexpr int kPullsATurn = 64;
   const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
-  for (;;) {
+  for (int left = kPullsATurn; !link.closed(); --left) {
+    if (left == 0) {
+      SourceBinding::wake(*source);
+      break;
+    }
     const std::uint64_t room = options_.collected_bytes - collected_.size() + 1;
     Source::Pulled pulled =
         source->pull(static_cast<std::size_t>(std::min(room, options_.frame_bytes)));
@@ -227,17 +233,26 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
       unbind();
       if (done->error) message_.error = std::move(done->error);
       message_.body = Buffer::own(std::move(collected_));
+      held_.set({}, 0);
+      link.count(std::get<Buffer>(message_.body));
       message_.members.append(done->members);
       return advance_buffer(link);
     }
     collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
+    held_.set(link.account(), collected_.capacity());
+    if (std::optional<Error> error = link.over_budget()) {
+      end_with(*std::move(error));
+      return advance_body(link);
+    }
     if (collected_.size() > options_.collected_bytes) {
-      end_with({Errc::too_large, "the reply is longer than " +
-                                     std::to_string(options_.collected_bytes) +
-                                     " bytes (collected_reply_bytes): ask with an id"});
+      end_with({Errc::too_large,
+                "the reply is longer than " + std::to_string(options_.collected_bytes) +
+                    " bytes (collected_reply_bytes): ask with an id",
+                "collected_reply_bytes"});
       return advance_body(link);
     }
   }
+  return Step::waiting;
 }
 
 // A source with an id: each piece is a frame. One piece is pulled ahead, so that the last bytes

@@ -16,6 +16,7 @@ inline namespace v0 {
 // Lends the framework a Source's waker.
 class SourceBinding {
  public:
+  static void wake(Source& source) { source.wake(); }
   static void bind(Source& source, UniqueFunction<void()> waker) {
     source.waker_ = std::move(waker);
   }
@@ -70,6 +71,10 @@ class Outgoing {
   void end_with(Error error);
   // The body bytes that were appended.
   [[nodiscard]] std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+  // The memory of its members.
+  [[nodiscard]] std::size_t members_bytes() const noexcept {
+    return message_.members.text().size();
+  }
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return message_.error; }
 
  private:
@@ -97,6 +102,7 @@ class Outgoing {
   std::uint64_t body_bytes_ = 0;
   std::optional<Source::Pulled> ahead_;  // pulled, not yet sent
   std::string collected_;
+  Held held_;  // what is collected
 };
 
 }  // namespace v0

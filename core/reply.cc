@@ -26,7 +26,7 @@ Error to_error(CancelReason reason) {
   std::string message;
   switch (reason) {
     case CancelReason::deadline:
-      message = "the request's timeout_ms has passed";
+      message = "the request's time has passed (its timeout_ms, or else request_timeout_ms)";
       break;
     case CancelReason::cancelled:
       message = "the request was cancelled by its sender";
@@ -98,6 +98,10 @@ void ReplyToken::send(Reply reply) && {
 
 bool ReplyToken::wanted() const noexcept {
   return exchange_ && exchange_->wanted();
+}
+
+Result<void> ReplyToken::holds(std::uint64_t bytes) {
+  return exchange_ ? exchange_->holds(bytes) : Result<void>();
 }
 
 void ReplyToken::on_cancel(UniqueFunction<void(CancelReason)> callback) {

@@ -17,6 +17,7 @@
 #include "cleave/protocol/error.h"
 #include "cleave/protocol/members.h"
 #include "cleave/protocol/ref.h"
+#include "cleave/protocol/result.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -141,6 +142,11 @@ class CLEAVE_API ReplyToken {
 
   // False once an answer can no longer reach anybody.
   [[nodiscard]] bool wanted() const noexcept;
+  // Says how many bytes the handler holds in memory for this request by now, beside the Buffers of
+  // its input, which count by themselves. They count, until the answer, like all that the server
+  // holds for its peers (Limits::memory_bytes). `overloaded` when it can hold no more: answer with
+  // it, or do with less.
+  [[nodiscard]] Result<void> holds(std::uint64_t bytes);
   // For tokens kept by a callback: called at most once, if the request is cancelled before it is
   // answered; the token may be used in it, or later. (A Handler object has its own on_cancel.)
   // Dropped when the token answers.

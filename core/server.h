@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -71,6 +73,8 @@ class CLEAVE_API Server {
   void drain(UniqueFunction<void(bool clean)> done);
 
   [[nodiscard]] std::size_t connections() const noexcept;
+  // The bytes that are held for all peers now; see Limits::memory_bytes.
+  [[nodiscard]] std::uint64_t memory() const noexcept;
   [[nodiscard]] const Limits& limits() const noexcept;
   // In effect for what begins after it; connections keep none of the old ones.
   void set_limits(const Limits& limits);

@@ -19,6 +19,13 @@ constexpr Millis kSweep(250);
 // disk takes loses the rest.
 constexpr std::size_t kOrphans = 1'024;
 
+LinkOptions options_for_links(const Limits& limits, Budget& budget) {
+  return {.window_bytes = limits.window_bytes,
+          .output_bytes = limits.output_bytes,
+          .header_bytes = static_cast<std::uint32_t>(limits.header_bytes),
+          .budget = &budget};
+}
+
 class Nobody final : public Observer {};
 
 Observer& nobody() {
@@ -41,6 +48,8 @@ ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
       admission_(options_.admission != nullptr ? options_.admission : &everybody()),
       parser_(options_.limits.header()),
       empty_header_(parser_.parse("{}").value()),
+      budget_(make_ref<Budget>(options_.limits.memory_bytes)),
+      link_options_(options_for_links(options_.limits, *budget_)),
       sweep_timer_(loop, [this] { sweep(); }),
       drain_timer_(loop, [this] { drain_deadline(); }) {}
 
@@ -96,11 +105,17 @@ void ServerCore::on_accept(std::unique_ptr<Stream> stream, const Service& servic
   serve(std::move(stream), service);
 }
 
+void ServerCore::on_no_room(std::unique_ptr<Stream> stream, const Service& service,
+                            const Error& error) {
+  shed(std::move(stream), service.wire, error);
+}
+
 void ServerCore::on_accept_error(const Error& error) {
   observer_->on_shed(error);
 }
 
-void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
+// Tells a peer why it is not taken in, and closes.
+void ServerCore::shed(std::unique_ptr<Stream> stream, Wire wire, const Error& error) {
   if (says_errors(wire)) {
     std::string frame;
     const std::string members = error_members(error);
@@ -108,27 +123,52 @@ void ServerCore::shed(Stream& stream, Wire wire, const Error& error) {
     (void)append_head(
         frame, {.write_data_size = wire == Wire::header, .status = "error", .members = members});
     const std::string_view piece = frame;
-    (void)stream.write({&piece, 1});
+    (void)stream->write({&piece, 1});
   }
+  stream.reset();
+  met(error);
   observer_->on_shed(error);
+}
+
+Result<void> ServerCore::has_room_for(const AddressCounts::Host& host) const {
+  const Limits& limits = options_.limits;
+  if (connections_.size() >= limits.max_connections) {
+    return fail(Errc::busy,
+                "the server has " + std::to_string(connections_.size()) +
+                    " connections, the limit is " + std::to_string(limits.max_connections) +
+                    " (max_connections)",
+                "max_connections");
+  }
+  const std::string_view name =
+      host.loopback ? "max_connections_per_loopback_address" : "max_connections_per_address";
+  const std::uint64_t limit = host.loopback ? limits.max_connections_per_loopback_address
+                                            : limits.max_connections_per_address;
+  if (addresses_.of(host) >= limit) {
+    return fail(Errc::busy,
+                "this address has " + std::to_string(addresses_.of(host)) +
+                    " connections, the limit is " + std::to_string(limit) + " (" +
+                    std::string(name) + ")",
+                name);
+  }
+  if (budget_->exhausted()) return fail(budget_->error());
+  return {};
 }
 
 void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
   const Ref<ServerCore> guard(this);  // the admission may end the server
-  if (connections_.size() >= options_.limits.max_connections) {
-    return shed(
-        *stream, service.wire,
-        {Errc::busy, "the server has " + std::to_string(connections_.size()) +
-                         " connections, the limit is " +
-                         std::to_string(options_.limits.max_connections) + " (max_connections)"});
+  Peer peer = stream->peer();
+  const AddressCounts::Host host = AddressCounts::host_of(peer.address);
+  if (const Result<void> room = has_room_for(host); !room) {
+    return shed(std::move(stream), service.wire, room.error());
   }
-  if (const Result<void> admitted = admission_->may_accept(stream->peer()); !admitted) {
-    return shed(*stream, service.wire, admitted.error());
+  if (const Result<void> admitted = admission_->may_accept(peer); !admitted) {
+    return shed(std::move(stream), service.wire, admitted.error());
   }
   if (shut_) return;
   auto connection = make_ref<Connection>(*this, std::move(stream), service);
   connection->index = connections_.size();
   connections_.push_back(connection);
+  addresses_.add(host);
   if (!sweep_timer_.running()) sweep_timer_.start(kSweep);
   observer_->on_accept(connection->peer());
   connection->start();
@@ -142,6 +182,7 @@ void ServerCore::remove(Connection& connection) {
   std::swap(connections_[index], connections_.back());
   const Ref<Connection> removed = std::move(connections_.back());
   connections_.pop_back();
+  addresses_.remove(AddressCounts::host_of(removed->peer().address));
   drained_if_empty();
 }
 
@@ -167,7 +208,27 @@ void ServerCore::sweep() {
   for (std::size_t i = connections_.size(); i-- > 0;) {
     if (i < connections_.size()) Ref<Connection>(connections_[i])->tick(now);
   }
+  relieve(now);
+  observer_->on_memory(budget_->used());
   if (!connections_.empty()) sweep_timer_.start(kSweep);
+}
+
+// What is paused for want of memory goes on by itself when others give some back. If nobody does,
+// the connection that holds most of all that are paused is ended, and in each further sweep the
+// next one.
+void ServerCore::relieve(Time now) {
+  if (!budget_->has_paused()) {
+    overloaded_since_.reset();
+    return;
+  }
+  if (!overloaded_since_) overloaded_since_ = now;
+  if (now - *overloaded_since_ < Millis(options_.limits.overload_timeout_ms)) return;
+  Ref<Connection> largest;
+  for (const Ref<Connection>& connection : connections_) {
+    if (!connection->out_of_memory()) continue;
+    if (!largest || connection->held_bytes() > largest->held_bytes()) largest = connection;
+  }
+  if (largest) largest->end_overloaded();
 }
 
 void ServerCore::drain(UniqueFunction<void(bool clean)> done) {
@@ -226,7 +287,10 @@ void ServerCore::shut() {
 }
 
 void ServerCore::set_limits(const Limits& limits) {
+  const Ref<ServerCore> guard(this);
   options_.limits = limits;
+  budget_->set_limit(limits.memory_bytes);
+  link_options_ = options_for_links(limits, *budget_);
   parser_.set_limits(limits.header());
   for (const Ref<Connection>& connection : connections_) connection->limits_changed();
 }
@@ -270,6 +334,9 @@ void Server::drain(UniqueFunction<void(bool clean)> done) {
 }
 std::size_t Server::connections() const noexcept {
   return core_->connections();
+}
+std::uint64_t Server::memory() const noexcept {
+  return core_->budget().used();
 }
 const Limits& Server::limits() const noexcept {
   return core_->limits();

@@ -4,10 +4,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cleave/core/account.h"
+#include "cleave/core/address_counts.h"
 #include "cleave/core/datagram_listener.h"
+#include "cleave/core/link.h"
 #include "cleave/core/listener.h"
 #include "cleave/core/server.h"
 #include "cleave/protocol/header.h"
@@ -45,6 +49,14 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] const Ref<const Header>& empty_header() const noexcept { return empty_header_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
+  [[nodiscard]] const LinkOptions& link_options() const noexcept { return link_options_; }
+  // What all that is held for peers counts against.
+  [[nodiscard]] Budget& budget() noexcept { return *budget_; }
+  // Counts the limit of an error, if it met one.
+  void met(const Error& error) {
+    if (!error.limit.empty()) observer_->on_limit(error.limit);
+  }
+
   void remove(Connection& connection);
   // One-way requests that go on after their connection.
   // False when there are too many.
@@ -62,10 +74,14 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
  private:
   [[nodiscard]] Result<std::string> serve_socket(BoundSocket socket, const Service& service);
   void on_accept(std::unique_ptr<Stream> stream, const Service& service) override;
-  void shed(Stream& stream, Wire wire, const Error& error);
+  void on_no_room(std::unique_ptr<Stream> stream, const Service& service,
+                  const Error& error) override;
+  void shed(std::unique_ptr<Stream> stream, Wire wire, const Error& error);
   void close_listeners();
   void on_accept_error(const Error& error) override;
+  [[nodiscard]] Result<void> has_room_for(const AddressCounts::Host& host) const;
   void sweep();
+  void relieve(Time now);
   void drain_deadline();
   void drained_if_empty();
 
@@ -79,6 +95,10 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Ref<DatagramListener>> datagram_listeners_;
   std::vector<Ref<Connection>> connections_;
+  AddressCounts addresses_;
+  Ref<Budget> budget_;
+  LinkOptions link_options_;
+  std::optional<Time> overloaded_since_;
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;
   Timer drain_timer_;

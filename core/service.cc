@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/service.h"
 
-#include <algorithm>
-#include <limits>
 #include <string>
 
 namespace cleave {
@@ -21,19 +19,12 @@ Result<Service> Service::of(const Endpoint& endpoint, const Router& router) {
   }
   service.command = router.find(endpoint.cmd);
   if (service.command == nullptr) return refuse("there is no command '" + endpoint.cmd + "'");
-  service.route = service.command->message_route();
-  service.message_bytes = service.command->message_bytes();
-  if (service.route == nullptr) {
+  if (service.command->message_route() == nullptr) {
     return refuse("'" + endpoint.cmd + "' cannot be asked for with bare messages, and the wire " +
                   wire + " has no others");
   }
   if (endpoint.is_datagram() && !service.command->spec.datagram) {
     return refuse("'" + endpoint.cmd + "' is not offered to datagrams");
-  }
-  // A reply that says its length is one to one message, and a cut would make it several.
-  if (endpoint.wire != Wire::raw) {
-    service.message_bytes = std::min<std::uint64_t>(service.message_bytes, service.packet_bytes);
-    service.packet_bytes = std::numeric_limits<std::uint32_t>::max();
   }
   return service;
 }

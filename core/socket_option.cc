@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/socket_option.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -33,6 +35,15 @@ Result<void> set_buffers(int fd, const Endpoint& endpoint) {
     return fail(socket_error("set send_buffer for", endpoint));
   }
   return {};
+}
+
+void set_user_timeout(int fd, std::uint32_t milliseconds) noexcept {
+#ifdef TCP_USER_TIMEOUT
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(milliseconds));
+#else
+  (void)fd;
+  (void)milliseconds;
+#endif
 }
 
 Error socket_error(std::string_view what, const Endpoint& endpoint) {

@@ -19,6 +19,9 @@ bool set_socket_option(int fd, int level, int name, int value) noexcept;
 // listens or connects: a window is announced then.
 [[nodiscard]] Result<void> set_buffers(int fd, const Endpoint& endpoint);
 
+// TCP_USER_TIMEOUT, where the system has it; 0 leaves it to the system.
+void set_user_timeout(int fd, std::uint32_t milliseconds) noexcept;
+
 // "cannot WHAT URL: REASON", with errno as the reason: `permission_denied`, `already_exists` where
 // the address is taken, or `io_error`.
 [[nodiscard]] Error socket_error(std::string_view what, const Endpoint& endpoint);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "cleave/core/peer_credentials.h"
@@ -27,6 +28,7 @@ Stream::Moved moved(ssize_t count) {
 
 void set_tcp_options(int fd, const SocketOptions& options) {
   (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
+  set_user_timeout(fd, options.user_timeout_ms);
   (void)set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keep_alive ? 1 : 0);
   if (!options.keep_alive) return;
   // About two minutes of silence.
@@ -67,8 +69,14 @@ Result<std::unique_ptr<Stream>> SocketStream::adopt(Loop& loop, Fd socket,
   Result<Watcher> watcher = Watcher::create(
       loop, fd, [self = stream.get()](Watcher::Events events) { self->on_watched(events); });
   if (!watcher) return fail(std::move(watcher.error()));
-  stream->watcher_ = std::make_unique<Watcher>(std::move(*watcher));
+  stream->watcher_ = std::move(*watcher);
   return stream;
+}
+
+SocketStream::SocketStream(Fd socket, bool local) noexcept
+    : socket_(std::move(socket)), local_(local) {
+  socklen_t size = sizeof remote_;
+  if (!local) (void)::getpeername(socket_.get(), reinterpret_cast<sockaddr*>(&remote_), &size);
 }
 
 SocketStream::~SocketStream() {
@@ -162,9 +170,9 @@ Peer SocketStream::peer() const {
             .local_address = own_address(fd).path(),
             .credentials = peer_credentials(fd)};
   }
+  if (remote_.v4.sin_family == 0) return {"unknown"};
   SocketAddress address;
-  socklen_t size = sizeof address.storage;
-  if (::getpeername(fd, address.any(), &size) != 0) return {"unknown"};
+  std::memcpy(&address.storage, &remote_, sizeof remote_);
   return {.address = address.text(), .local_address = own_address(fd).text()};
 }
 

@@ -2,7 +2,10 @@
 #pragma once
 // Internal: a TCP or Unix connection as a Stream.
 
+#include <netinet/in.h>
+
 #include <memory>
+#include <optional>
 
 #include "cleave/core/endpoint.h"
 #include "cleave/core/file.h"
@@ -41,14 +44,19 @@ class SocketStream final : public Stream {
   [[nodiscard]] Peer peer() const override;
 
  private:
-  SocketStream(Fd socket, bool local) noexcept : socket_(std::move(socket)), local_(local) {}
+  SocketStream(Fd socket, bool local) noexcept;
   void on_watched(Watcher::Events events);
   void on_error();
   void tell_hangup();
 
   Fd socket_;  // declared first: the watcher must go before it
-  std::unique_ptr<Watcher> watcher_;
+  std::optional<Watcher> watcher_;
   Events* events_ = nullptr;
+  // As it was at first: a connection that was reset does not know it any more.
+  union {
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+  } remote_{};
   Interest interest_;
   const bool local_;
   bool input_ended_ = false;  // and all before the end was read

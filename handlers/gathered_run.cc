@@ -40,6 +40,11 @@ void GatheredRun::gather_some() {
     const Run::Output output = run_->read(std::min<std::uint64_t>(room + 1, Programs::kReadBytes));
     outputs_[output.stream].append(output.bytes.substr(0, room));
     if (output.bytes.size() > room) run_->truncate();
+    if (token_ && !output.bytes.empty()) {
+      // All of it is memory until the program ends.
+      Result<void> held = token_->holds(outputs_[0].capacity() + outputs_[1].capacity());
+      if (!held) run_->truncate(std::move(held.error()));
+    }
     if (run_->ended()) return answer(reply(std::move(outputs_)));
     if (output.bytes.empty()) return;
   }

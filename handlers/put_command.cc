@@ -76,7 +76,8 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
     loop_.offload([this, last = ended_] { return work(last); },
                   [self = shared_from_this()](Result<std::optional<StoredFile>> outcome) {
                     self->job_done(std::move(outcome));
-                  });
+                  },
+                  Lane::disk);
   }
 
   // In the pool; the loop's thread leaves alone what it uses until it is done. The upload ends
@@ -130,7 +131,7 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
   void abandon() {
     if (!upload_) return token_.reset();
     loop_.offload([this] { upload_.reset(); },
-                  [self = shared_from_this()] { self->token_.reset(); });
+                  [self = shared_from_this()] { self->token_.reset(); }, Lane::disk);
   }
 
   Loop& loop_;

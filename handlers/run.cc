@@ -30,8 +30,10 @@ std::vector<std::string> environment_lines(const Environment& environment) {
 Result<std::shared_ptr<Run>> Run::start(Programs& programs, const ProcessOptions& options,
                                         bool has_deadline) {
   if (programs.running.size() >= programs.options.exec_max_running) {
-    return fail(Errc::busy, std::to_string(programs.running.size()) +
-                                " programs are running, exec_max_running allows no more");
+    return fail(Errc::busy,
+                std::to_string(programs.running.size()) +
+                    " programs are running, exec_max_running allows no more",
+                "exec_max_running");
   }
   auto run = std::make_shared<Run>(programs);
   auto process = Process::spawn(programs.loop, options,
@@ -126,7 +128,8 @@ void Run::terminate() {
   if (!exit_) grace_.start(Millis(programs_.options.exec_kill_grace_ms));
 }
 
-void Run::truncate() {
+void Run::truncate(std::optional<Error> error) {
+  if (!error_) error_ = std::move(error);
   truncated_ = true;
   stopped_ = true;
   process_->kill_group(SIGKILL);
@@ -152,9 +155,11 @@ void Run::on_exit(ProcessExit exit) {
 }
 
 void Run::on_limit() {
-  stop({Errc::deadline_exceeded, "the program ran longer than exec_timeout_ms, " +
-                                     std::to_string(programs_.options.exec_timeout_ms) +
-                                     " ms, which holds for requests without a 'timeout_ms'"},
+  stop({Errc::deadline_exceeded,
+        "the program ran longer than exec_timeout_ms, " +
+            std::to_string(programs_.options.exec_timeout_ms) +
+            " ms, which holds for requests without a 'timeout_ms'",
+        "exec_timeout_ms"},
        true);
 }
 

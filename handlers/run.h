@@ -97,8 +97,8 @@ class Run final : public std::enable_shared_from_this<Run> {
 
   // Makes the program end soon; its output can be read until it has. The first reason counts.
   void stop(CancelReason reason) { stop(to_error(reason), reason == CancelReason::deadline); }
-  // Makes the program end now, as its output is more than is wanted.
-  void truncate();
+  // Makes the program end now, as its output is more than is wanted, or than there is memory for.
+  void truncate(std::optional<Error> error = std::nullopt);
   // Nobody is interested any more: the program ends, and its output goes nowhere.
   void abandon();
 

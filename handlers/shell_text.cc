@@ -32,10 +32,12 @@ class ShellText final : public GatheredRun {
  private:
   Reply reply(Outputs outputs) override {
     if (run().truncated()) {
-      return Reply::failure(
-          {Errc::too_large, "the output is longer than " +
-                                std::to_string(programs().options.exec_output_bytes) +
-                                " bytes (exec_output_bytes)"});
+      if (run().error()) return Reply::failure(*run().error());
+      return Reply::failure({Errc::too_large,
+                             "the output is longer than " +
+                                 std::to_string(programs().options.exec_output_bytes) +
+                                 " bytes (exec_output_bytes)",
+                             "exec_output_bytes"});
     }
     std::string& output = outputs[outputs[1].empty() ? 0 : 1];
     return {run().members(), Buffer::own(std::move(output)), run().error()};

@@ -27,11 +27,13 @@ const Argument kFilename{
 // Buffer, which belongs to the loop's thread, so it is made there.
 template <typename Work, typename MakeReply>
 void answer(Loop& loop, ReplyToken token, Work work, MakeReply reply) {
-  loop.offload(std::move(work),
-               [token = std::move(token), reply = std::move(reply)](auto outcome) mutable {
-                 if (!outcome) return std::move(token).fail(std::move(outcome.error()));
-                 std::move(token).send(reply(*std::move(outcome)));
-               });
+  loop.offload(
+      std::move(work),
+      [token = std::move(token), reply = std::move(reply)](auto outcome) mutable {
+        if (!outcome) return std::move(token).fail(std::move(outcome.error()));
+        std::move(token).send(reply(*std::move(outcome)));
+      },
+      Lane::disk);
 }
 
 // For work that gives nothing: an empty result, as a pool's work has to give one.
@@ -226,7 +228,8 @@ class Verify final : public std::enable_shared_from_this<Verify> {
     loop_.offload([this] { return work(); },
                   [self = shared_from_this()](Result<bool> finished) {
                     self->step_done(std::move(finished));
-                  });
+                  },
+                  Lane::disk);
   }
 
   Result<bool> work() {

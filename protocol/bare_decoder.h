@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <variant>
@@ -35,7 +34,7 @@ class CLEAVE_API BareDecoder {
   using Event = std::variant<NeedMore, Message, Ready, NotReady>;
 
   // A message has at most `packet_bytes` (at least 1); a longer read becomes several.
-  explicit BareDecoder(std::size_t packet_bytes) noexcept : packet_bytes_(packet_bytes) {}
+  explicit BareDecoder(std::uint32_t packet_bytes) noexcept : packet_bytes_(packet_bytes) {}
 
   // Consumes from the front of `input` and returns one event.
   [[nodiscard]] Event next(std::string_view& input) noexcept;
@@ -50,8 +49,8 @@ class CLEAVE_API BareDecoder {
   [[nodiscard]] bool awaiting_ready() const noexcept { return awaiting_; }
 
  private:
-  std::size_t packet_bytes_;
-  std::size_t matched_ = 0;  // bytes of the answer that have come
+  std::uint32_t packet_bytes_;
+  std::uint8_t matched_ = 0;  // bytes of the answer that have come
   bool awaiting_ = false;
 };
 

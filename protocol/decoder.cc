@@ -47,7 +47,8 @@ Error bad_length(const Prefix& bytes, std::uint32_t header_bytes) {
   message += hex;
   message += ')';
   message += guess(bytes, header_bytes);
-  return {Errc::protocol_error, std::move(message)};
+  const bool too_long = little_endian(bytes) > header_bytes;
+  return {Errc::protocol_error, std::move(message), too_long ? "header_bytes" : ""};
 }
 
 }  // namespace

@@ -67,6 +67,8 @@ class CLEAVE_API Decoder {
     return state_ == State::header || (state_ == State::prefix && prefix_size_ != 0);
   }
   [[nodiscard]] std::uint64_t body_remaining() const noexcept { return body_remaining_; }
+  // The memory that the part of a header takes that has come so far.
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return held_ ? held_->capacity() : 0; }
 
  private:
   enum class State : std::uint8_t { prefix, header, body, failed };

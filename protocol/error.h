@@ -47,8 +47,13 @@ enum class Errc : std::uint8_t {
 struct Error {
   Errc code = Errc::internal;
   std::string message;
+  // The name of that limit, for those who count; empty where none was met. Static storage. It does
+  // not travel, so it makes no difference between two errors.
+  std::string_view limit = {};
 
-  bool operator==(const Error&) const = default;
+  bool operator==(const Error& other) const noexcept {
+    return code == other.code && message == other.message;
+  }
 };
 
 }  // namespace v0

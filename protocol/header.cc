@@ -91,11 +91,14 @@ struct HeaderPool {
   bool closed = false;
 };
 
+std::size_t Header::capacity() const noexcept {
+  return json_.capacity() + text_.capacity() + nodes_.capacity() * sizeof(Node);
+}
+
 void Header::last_ref_dropped() noexcept {
   HeaderPool& pool = *pool_;
   std::unique_ptr<Header> self(this);
-  const std::size_t bytes = json_.capacity() + text_.capacity() + nodes_.capacity() * sizeof(Node);
-  if (!pool.closed && pool.spare.size() < kSpareHeaders && bytes <= kSpareHeaderBytes) {
+  if (!pool.closed && pool.spare.size() < kSpareHeaders && capacity() <= kSpareHeaderBytes) {
     pool.spare.push_back(std::move(self));  // its room was reserved, so this cannot throw
   }
   if (--pool.alive == 0 && pool.closed) delete &pool;
@@ -256,8 +259,9 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
     const std::string_view name(text, size);
     if (size > limits.key_bytes) {
       return refuse("a name of " + std::to_string(size) +
-                    " bytes, and the limit (header_key_bytes) is " +
-                    std::to_string(limits.key_bytes));
+                        " bytes, and the limit (header_key_bytes) is " +
+                        std::to_string(limits.key_bytes),
+                    "header_key_bytes");
     }
     if (!is_utf8(name)) return refuse("a name that is not UTF-8: half a surrogate pair");
     if (name.find('\0') != std::string_view::npos) return refuse("a name with U+0000 in it");
@@ -275,8 +279,9 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
     return true;
   }
 
-  bool refuse(std::string what) {
+  bool refuse(std::string what, std::string_view limit = {}) {
     refusal = std::move(what);
+    limit_met = limit;
     return false;
   }
 
@@ -290,8 +295,9 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
 
   bool add(Kind kind, std::string_view text = {}) {
     if (count() > limits.values) {  // the root is not counted
-      return refuse("more values than the limit (header_values) of " +
-                    std::to_string(limits.values));
+      return refuse(
+          "more values than the limit (header_values) of " + std::to_string(limits.values),
+          "header_values");
     }
     const std::uint32_t text_at = keep(text);
     header.nodes_.push_back({.kind = kind,
@@ -308,8 +314,9 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
   // While a container is open, its `end` holds the container around it.
   bool open_container(Kind kind) {
     if (depth == limits.depth) {
-      return refuse("deeper nesting than the limit (header_depth) of " +
-                    std::to_string(limits.depth));
+      return refuse(
+          "deeper nesting than the limit (header_depth) of " + std::to_string(limits.depth),
+          "header_depth");
     }
     if (!add(kind)) return false;
     ++depth;
@@ -346,6 +353,7 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
   const HeaderLimits& limits;
   std::vector<std::uint32_t>& members;
   std::string refusal;
+  std::string_view limit_met;
   std::uint32_t name_at = 0;
   std::uint32_t name_size = 0;
   std::uint32_t depth = 0;
@@ -354,8 +362,8 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
 
 namespace {
 
-tl::unexpected<Error> untrusted(std::string message) {
-  return fail(Errc::protocol_error, std::move(message));
+tl::unexpected<Error> untrusted(std::string message, std::string_view limit = {}) {
+  return fail(Errc::protocol_error, std::move(message), limit);
 }
 
 // The members of the frame; they are found by one walk, as most headers have none or one of them.
@@ -440,8 +448,9 @@ Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
       rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
   const rapidjson::ParseResult outcome = reader.Parse<kFlags>(stream, builder);
   if (!builder.refusal.empty()) {
-    return untrusted("the header has " + builder.refusal + " (byte " +
-                     std::to_string(outcome.Offset()) + ")");
+    return untrusted(
+        "the header has " + builder.refusal + " (byte " + std::to_string(outcome.Offset()) + ")",
+        builder.limit_met);
   }
   if (outcome.IsError()) {
     return untrusted("the header is not strict JSON at byte " + std::to_string(outcome.Offset()) +

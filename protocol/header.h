@@ -84,6 +84,8 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   [[nodiscard]] const FrameHead& frame() const noexcept { return frame_; }
   // The bytes it was parsed from.
   [[nodiscard]] std::string_view json() const noexcept { return json_; }
+  // The memory that it takes.
+  [[nodiscard]] std::size_t capacity() const noexcept;
 
   // Typed getters for the members of the object: the value, or `invalid_argument` with a sentence
   // that names the member. The `_or` forms give the fallback where the member is absent (a member

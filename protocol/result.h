@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <utility>
 
@@ -16,8 +17,9 @@ template <typename T = void>
 using Result = tl::expected<T, Error>;
 
 // `return fail(Errc::not_found, "there is no file 'a'");`
-[[nodiscard]] inline tl::unexpected<Error> fail(Errc code, std::string message) {
-  return tl::unexpected<Error>(Error{code, std::move(message)});
+[[nodiscard]] inline tl::unexpected<Error> fail(Errc code, std::string message,
+                                                std::string_view limit = {}) {
+  return tl::unexpected<Error>(Error{code, std::move(message), limit});
 }
 [[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
   return tl::unexpected<Error>(std::move(error));

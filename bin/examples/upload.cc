@@ -49,7 +49,8 @@ class Upload final : public Handler, public std::enable_shared_from_this<Upload>
                     }
                     self->written_ += static_cast<std::uint64_t>(count);
                     self->write();
-                  });
+                  },
+                  Lane::disk);
   }
 
   Loop& loop_;

@@ -11,6 +11,7 @@ import socket
 import tempfile
 import unittest
 
+from process_facts import states
 from support import CLEAVED, Daemon, run
 
 EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "bin" / "cleaved.example.toml"
@@ -75,6 +76,14 @@ class Starting(Test):
         with Daemon() as daemon:
             ignored = ignored_signals(daemon.process.pid)
             self.assertLessEqual({signal.SIGPIPE, signal.SIGXFSZ}, ignored)
+
+    def test_its_pool_has_8_threads_or_as_many_as_the_operator_says(self):
+        unset = {name: value for name, value in os.environ.items() if name != "UV_THREADPOOL_SIZE"}
+        for setting, threads in (({}, 8), ({"UV_THREADPOOL_SIZE": "3"}, 3)):
+            with Daemon(env=unset | setting) as daemon, daemon.connect() as peer:
+                before = len(states(daemon.process.pid))
+                peer.call("list")  # the first work makes all of them
+                self.assertEqual(len(states(daemon.process.pid)) - before, threads)
 
 
 class Configuration(Test):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What can be seen of a process from outside."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -33,6 +34,16 @@ def processor_time(pid):
     """Seconds that a process has used so far."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
     return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def states(pid):
+    """The state of each thread, the first one's first: R, S, D (waits for a disk), Z (has ended) …"""
+    letters = []
+    for number in sorted(int(name) for name in os.listdir(f"/proc/{pid}/task")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended just now
+            status = pathlib.Path(f"/proc/{pid}/task/{number}/status").read_text()
+            letters.append(re.search(r"^State:\s+(\S)", status, re.M)[1])
+    return letters
 
 
 def descriptors(pid):

@@ -35,14 +35,15 @@ class Daemon:
             with daemon.connect() as peer:
                 peer.send({"cmd": "echo", "data_size": 2}, b"hi")
 
-    `config` is the text of a configuration file, which set_config() changes later. `prefix` is a
-    command that runs cleaved in its place, as the words of CLEAVE_DAEMON_PREFIX do (valgrind …). Other
-    arguments go to subprocess.Popen.
+    `config` is the text of a configuration file, which set_config() changes later; `root` is where
+    files lie, if not in its folder. `prefix` is a command that runs cleaved in its place, as the words
+    of CLEAVE_DAEMON_PREFIX do (valgrind …). Other arguments go to subprocess.Popen.
     """
 
-    def __init__(self, *options, config=None, listen=("tcp://127.0.0.1:0",), prefix=(), **popen):
+    def __init__(self, *options, config=None, listen=("tcp://127.0.0.1:0",), root=None, prefix=(),
+                 **popen):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cleave-test-"))
-        self.root = self.folder / "root"
+        self.root = pathlib.Path(root or self.folder / "root")
         self.command = [*prefix, *PREFIX, CLEAVED, "--root", str(self.root)]
         for url in listen:
             self.command += ["--listen", url]

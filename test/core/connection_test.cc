@@ -862,6 +862,22 @@ TEST_CASE("a source that wakes itself and has nothing does not hold the loop") {
   CHECK(frames[0].number("id") == 2);
 }
 
+TEST_CASE(
+    "a source that always has more is gathered in many turns, and others are answered between") {
+  int pulls = 0;
+  SourceWorld world([&](Scripted&) -> Source::Pulled {
+    if (++pulls == 1'000) return Source::Done{};
+    return Source::Piece{Buffer::copy_of("abc")};
+  });
+  TestPeer peer = world.test->connect();
+  peer.send(R"({"cmd":"make"})");
+  world.test->loop().step();
+  CHECK(pulls > 0);
+  CHECK(pulls < 500);
+  world.test->settle();
+  CHECK(peer.read()->body.size() == 999 * 3);
+}
+
 TEST_CASE("a source may destroy its server while it is asked") {
   for (const char* header : {R"({"cmd":"make","id":1})", R"({"cmd":"make"})"}) {
     SourceWorld* world = nullptr;

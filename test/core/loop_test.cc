@@ -22,6 +22,24 @@ using cleave::testing::ManualClock;
 
 namespace {
 
+// A deferred task that is a function.
+class Task final : public Deferred {
+ public:
+  Task(Loop& loop, UniqueFunction<void()> function)
+      : Deferred(loop), function_(std::move(function)) {}
+
+ private:
+  void run_deferred() override {
+    UniqueFunction<void()> function = std::move(function_);  // which may destroy this
+    const std::weak_ptr<bool> alive = alive_;
+    function();
+    if (!alive.expired()) function_ = std::move(function);
+  }
+
+  UniqueFunction<void()> function_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
 std::unique_ptr<Loop> make_loop(const LoopOptions& options = {}) {
   auto loop = Loop::create(options);
   REQUIRE(loop.has_value());
@@ -419,7 +437,7 @@ TEST_CASE("an embedder's loop is neither closed nor run to its end, and drives e
   {
     auto loop = make_loop({.uv = &raw});
     CHECK(loop->uv() == &raw);
-    Deferred deferred(*loop, [&] { order += 'd'; });
+    Task deferred(*loop, [&] { order += 'd'; });
     loop->post([&] { order += 'p'; });
     Timer timer(*loop, [&] {
       order += 't';
@@ -441,7 +459,7 @@ TEST_CASE("an embedder's loop is neither closed nor run to its end, and drives e
 TEST_CASE("a deferred task runs once, at the end of the turn that armed it") {
   auto loop = make_loop();
   std::string order;
-  Deferred deferred(*loop, [&] { order += 'd'; });
+  Task deferred(*loop, [&] { order += 'd'; });
 
   SUBCASE("armed by an event, behind the other events") {
     loop->post([&] {
@@ -484,9 +502,9 @@ TEST_CASE("a deferred task runs once, at the end of the turn that armed it") {
 TEST_CASE("deferred tasks may arm, disarm and destroy each other and themselves") {
   auto loop = make_loop();
   std::string order;
-  std::optional<Deferred> first;
-  std::optional<Deferred> second;
-  std::optional<Deferred> third;
+  std::optional<Task> first;
+  std::optional<Task> second;
+  std::optional<Task> third;
   int destroyed = 0;
   int again = 0;
   first.emplace(*loop, [&, witness = Witness(destroyed)] {
@@ -509,7 +527,7 @@ TEST_CASE("deferred tasks may arm, disarm and destroy each other and themselves"
 TEST_CASE("the loop does not wait while a deferred task has armed itself anew") {
   auto loop = make_loop();
   int runs = 0;
-  Deferred deferred(*loop, [&] {
+  Task deferred(*loop, [&] {
     if (++runs < 5) deferred.arm();
   });
   Timer hour(*loop, [] {});

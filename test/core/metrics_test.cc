@@ -30,7 +30,7 @@ TEST_CASE("a server that nothing happened to counts zero everywhere") {
         R"({"connections":{"open":0,"accepted":0,"shed":{},"closed":{},"protocol_errors":0,)"
         R"("pauses":0,"bytes_in":0,"bytes_out":0},"datagrams_dropped":{},)"
         R"("requests":{"running":0,"begun":0,"served":0,"one_way":0,"errors":{},"refused":{},)"
-        R"("cancelled":{}},"commands":{}})");
+        R"("cancelled":{}},"commands":{},"limits":{},"memory":{"held":0,"most":0}})");
 }
 
 TEST_CASE("open connections and running requests are what began and has not ended") {
@@ -61,6 +61,11 @@ TEST_CASE("what happened is told by its reason, its code and its command") {
   metrics.on_datagram_dropped(kPeer, Observer::DropReason::malformed);
   metrics.on_datagram_dropped(kPeer, Observer::DropReason::malformed);
   metrics.on_datagram_dropped(kPeer, Observer::DropReason::unsendable);
+  metrics.on_limit("max_in_flight");
+  metrics.on_limit("header_bytes");
+  metrics.on_limit("max_in_flight");
+  metrics.on_memory(7'000);
+  metrics.on_memory(5'000);
   metrics.on_close(kPeer, Observer::CloseReason::protocol_error, "bad length", 10, 20);
   CHECK(metrics.members().object() ==
         R"({"connections":{"open":0,"accepted":1,"shed":{"overloaded":1},)"
@@ -71,7 +76,8 @@ TEST_CASE("what happened is told by its reason, its code and its command") {
         R"("cancelled":{"deadline":1}},)"
         R"("commands":{"echo":{"served":1,"errors":{},"body_in":3,"body_out":5,"duration_ms":7},)"
         R"("exec":{"served":1,"errors":{"deadline_exceeded":1},"body_in":3,"body_out":5,)"
-        R"("duration_ms":7}}})");
+        R"("duration_ms":7}},"limits":{"header_bytes":1,"max_in_flight":2},)"
+        R"("memory":{"held":5000,"most":7000}})");
 }
 
 TEST_CASE("a command that nobody has is not remembered") {

@@ -329,6 +329,19 @@ TEST_CASE("where the system does not tell who the peer is, nobody is made up") {
   CHECK_FALSE(peer_credentials(pair.ours.get(), true).has_value());
 }
 
+TEST_CASE("a TCP stream gives up a peer that acknowledges nothing, by default after two minutes") {
+  auto loop = make_loop();
+  for (const std::uint32_t timeout : {120'000U, 0U, 5'000U}) {
+    auto [ours, theirs] = tcp_pair();
+    const int fd = ours.get();
+    SocketOptions options;
+    CHECK(options.user_timeout_ms == 120'000);
+    options.user_timeout_ms = timeout;
+    const auto stream = SocketStream::adopt(*loop, std::move(ours), options).value();
+    CHECK(socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT) == static_cast<int>(timeout));
+  }
+}
+
 TEST_CASE("no_delay and keep_alive are set on a TCP stream, or not") {
   auto loop = make_loop();
   for (const bool on : {true, false}) {

@@ -16,10 +16,13 @@
 #include <thread>
 #include <vector>
 
+#include "cleave/handlers/echo.h"
+#include "cleave/testing/blocked_lane.h"
 #include "cleave/testing/frame_bytes.h"
 #include "cleave/testing/live_server.h"
 #include "cleave/testing/plain_client.h"
 #include "cleave/testing/scratch_directory.h"
+#include "cleave/testing/test_server.h"
 
 using namespace cleave;
 using namespace cleave::testing;
@@ -445,4 +448,85 @@ TEST_CASE("verify reads the file again and compares") {
   CHECK(store.ask("verify", "f").text("code") == "checksum_mismatch");
   make_file(store.root / "by-hand", "abc");
   CHECK(store.ask("verify", "by-hand").text("code") == "failed_precondition");
+}
+
+// ---- the disk lane ------------------------------------------------------------------------------
+
+namespace {
+
+// A server with the store, echo, and a command of somebody else that offloads work.
+struct SharedServer {
+  ScratchDirectory root;
+  TestServer test{[this](Router& router, Loop& loop) {
+    add_store(router, loop, FileStore::open(root.string()).value());
+    add_echo(router);
+    router.add("guest", {.summary = "computes elsewhere"},
+               later([&loop](const Request&, Buffer, ReplyToken token) {
+                 loop.offload([] { return 6 * 7; },
+                              [token = std::move(token)](int result) mutable {
+                                std::move(token).ok(Members().set("result", result));
+                              });
+               }));
+  }};
+
+  // The frames that have come when `count` have.
+  std::vector<Frame> wait_for(TestPeer& peer, std::size_t count) {
+    std::vector<Frame> frames;
+    const bool came = test.run_until([&] {
+      for (Frame& frame : peer.read_all()) frames.push_back(std::move(frame));
+      return frames.size() >= count;
+    });
+    REQUIRE(came);
+    return frames;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("while the disk hangs, echo and the work of other handlers are answered") {
+  SharedServer server;
+  TestPeer storing = server.test.connect();
+  TestPeer other = server.test.connect();
+  constexpr std::size_t kFiles = 16;
+  {
+    const BlockedLane disk(server.test.loop(), Lane::disk);
+    for (std::size_t id = 0; id < kFiles; ++id) {
+      const std::string number = std::to_string(id);
+      storing.send(
+          R"({"cmd":"put","id":)" + number + R"(,"filename":"f)" + number + R"(","data_size":3})",
+          "abc");
+    }
+    for (int i = 0; i < 8; ++i) {
+      other.send(R"({"cmd":"echo","data_size":5})", "hello");
+      other.send(R"({"cmd":"guest"})");
+      const std::vector<Frame> replies = server.wait_for(other, 2);
+      CHECK(replies[0].body == "hello");
+      CHECK(replies[1].number("result") == 42);
+    }
+    CHECK(storing.read_all().empty());
+  }
+  for (const Frame& stored : server.wait_for(storing, kFiles)) CHECK(stored.ok());
+}
+
+TEST_CASE("while the work of other handlers hangs, files are served") {
+  SharedServer server;
+  const BlockedLane general(server.test.loop(), Lane::general);
+  TestPeer peer = server.test.connect();
+  const auto ask = [&](std::string_view header, std::string_view body = {}) {
+    peer.send(header, body);
+    return server.wait_for(peer, 1).front();
+  };
+  CHECK(ask(R"({"cmd":"put","filename":"f","data_size":3})", "abc").ok());
+  CHECK(ask(R"({"cmd":"get","filename":"f"})").body == "abc");
+  CHECK(ask(R"({"cmd":"list"})").ok());
+  CHECK(ask(R"({"cmd":"stat","filename":"f"})").ok());
+  // Where the file system keeps no attributes, that is an error.
+  ask(R"({"cmd":"verify","filename":"f"})");
+  CHECK(ask(R"({"cmd":"move","filename":"f","to":"g"})").ok());
+  CHECK(ask(R"({"cmd":"delete","filename":"g"})").ok());
+  // One that is cancelled in the middle removes what it has written.
+  peer.send(R"({"cmd":"put","id":1,"filename":"h","more":true,"data_size":2000000})",
+            pattern(2'000'000));
+  peer.send(R"({"cmd":"cancel","id":2,"target":1})");
+  server.wait_for(peer, 2);
 }

@@ -54,8 +54,8 @@ TestServer::TestServer(const std::function<void(Router&, Loop&)>& add, ServerOpt
 
 TestServer::~TestServer() = default;
 
-TestPeer TestServer::connect(const Endpoint& endpoint) {
-  MemoryStream::Pair pair = MemoryStream::make(*loop_);
+TestPeer TestServer::connect(const Endpoint& endpoint, std::string address) {
+  MemoryStream::Pair pair = MemoryStream::make(*loop_, std::move(address));
   if (const auto served = server_->serve(std::move(pair.stream), endpoint); !served) {
     throw std::runtime_error(served.error().message);
   }

@@ -54,8 +54,9 @@ class CLEAVE_API TestServer {
   ~TestServer();
 
   // `endpoint` has the wire, the command and the packet size of the listener that the peer would
-  // have reached. A peer of a bare wire is driven by TestPeer::wire() alone.
-  [[nodiscard]] TestPeer connect(const Endpoint& endpoint = {});
+  // have reached. A peer of a bare wire is driven by TestPeer::wire() alone. `address` is where it
+  // comes from: "192.0.2.7:50000", or what is no address, as a local socket has none.
+  [[nodiscard]] TestPeer connect(const Endpoint& endpoint = {}, std::string address = "memory");
   // Runs the loop until nothing more happens by itself (work in the pool is not waited for).
   void settle();
   // Moves the clock in steps as small as the server's coarsest timer, and settles after each.
