@@ -67,7 +67,7 @@ class UniqueFunction<R(Args...)> {
   template <typename F>
   static constexpr bool fits =
       sizeof(F) <= kSpace &&
-      alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
+      alignof(F) <= alignof(void*) && std::is_nothrow_move_constructible_v<F>;
 
   template <typename F>
   static constexpr Operations kInPlace{
@@ -93,7 +93,8 @@ class UniqueFunction<R(Args...)> {
   }
 
   const Operations* operations_ = nullptr;
-  alignas(std::max_align_t) unsigned char space_[kSpace];
+  // No stricter, or the objects around it, of which every connection has several, would be padded.
+  alignas(void*) unsigned char space_[kSpace];
 };
 
 }  // namespace v0

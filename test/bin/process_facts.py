@@ -24,6 +24,18 @@ def memory(pid, field):
     return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) * 1024
 
 
+def private_memory(pid):
+    """The anonymous memory of a process, in bytes: what it has allocated and touched."""
+    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Anonymous:\s+(\d+) kB", rollup, re.M)[1]) * 1024
+
+
+def processor_time(pid):
+    """Seconds that a process has used so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
+    return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def states(pid):
     """The state of each thread, the first one's first: R, S, D (waits for a disk), Z (has ended) …"""
     letters = []

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A client for tests, written from protocol/README.md alone, with the standard library alone.
+"""A client for tests, written from protocol/README.md alone: frames on top of a peer of bytes.
 
     +--------+------------------+-----------------------+
     | H, LE  | header: JSON obj | body: data_size bytes |
     +--------+------------------+-----------------------+
 """
 import json
-import socket
 import struct
+
+from support import BytePeer
 
 
 def frame(header, body=b""):
@@ -18,56 +19,15 @@ def frame(header, body=b""):
     return struct.pack("<I", len(text)) + text + body
 
 
-class Closed(Exception):
-    """The server has closed the connection, or broken it."""
-
-
-class Client:
+class Client(BytePeer):
     """One connection. Calls block, with a time limit."""
 
-    def __init__(self, host, port, timeout=30):
-        self.socket = socket.create_connection((host, port), timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        self.socket.close()
-
-    def reset(self):
-        """Ends the connection with a reset."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-    def half_close(self):
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def send_bytes(self, data):
-        self.socket.sendall(data)
+    def __init__(self, host, port=None, **options):
+        """Instead of a host and a port an address may be given, as BytePeer takes it."""
+        super().__init__(host if port is None else (host, port), **options)
 
     def send_frame(self, header, body=b""):
         self.send_bytes(frame(header, body))
-
-    def recv_bytes(self, count):
-        """Exactly `count` bytes."""
-        parts = bytearray()
-        while len(parts) < count:
-            part = self.recv_some(count - len(parts))
-            if not part:
-                raise Closed(f"end of input after {len(parts)} of {count} bytes")
-            parts += part
-        return bytes(parts)
-
-    def recv_some(self, limit=256 * 1024):
-        """What has come; empty at the end of input."""
-        try:
-            return self.socket.recv(min(limit, 1 << 20))
-        except ConnectionResetError as error:
-            raise Closed(str(error)) from error
 
     def recv_head(self):
         """The header of the next frame; its body is to be read with recv_bytes()."""
@@ -77,10 +37,6 @@ class Client:
     def recv_frame(self):
         header = self.recv_head()
         return header, self.recv_bytes(header.get("data_size", 0))
-
-    def at_end(self):
-        """True if the server has closed its side and nothing is left to be read."""
-        return self.recv_some(1) == b""
 
     def request(self, header, body=b""):
         """Sends one request and gathers its reply: the last header and the whole body."""

@@ -49,6 +49,23 @@ class ReadmeTest(unittest.TestCase):
         # Those of exec are many and in handlers/README.md; all others are in the table.
         self.assertEqual({name for name in in_force if not name.startswith("exec_")} - named, set())
 
+    def test_the_table_of_cases_has_every_number_once_and_names_tests_that_there_are(self):
+        text = (ROOT / "test/README.md").read_text(encoding="utf-8")
+        rows = re.findall(r"^\| (\d+) \|.*\| (.*?) \|$", text, re.MULTILINE)
+        self.assertEqual([int(number) for number, _ in rows], list(range(1, 89)))
+        files = {path.name: path.read_text(encoding="utf-8")
+                 for path in (ROOT / "test").rglob("*_test.*")}
+        for number, tests in rows:
+            for name, named in re.findall(r"`(\w+\.\w+)`(?:: ([^`]*?))?(?=\. |[,;] `|$)", tests):
+                with self.subTest(f"case {number}", file=name):
+                    if not named:  # a row of the file's own table
+                        self.assertRegex(files[name], rf"(Case\(|cases_of\(|\{{){number}, ")
+                    elif name.endswith(".cc"):
+                        self.assertIn(f'"{named}"', files[name])
+                    else:
+                        for test in named.split(", "):
+                            self.assertIn(f"def {test}(self)", files[name])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -6,22 +6,26 @@ import os
 import pathlib
 import queue
 import re
+import shlex
 import shutil
 import signal
-import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.parse
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from adversary.peer import PATIENCE, BytePeer
+
 # Where the programs were built; ctest says so.
 BIN = pathlib.Path(os.environ.get("CLEAVE_BIN_DIR", "build/bin")).resolve()
 CLEAVED = str(BIN / "cleaved")
 CLEAVE = str(BIN / "cleave")
-# Longer than anything takes on a busy machine under a sanitizer: whoever waits for so long failed.
-PATIENCE = 60
+PREFIX = shlex.split(os.environ.get("CLEAVE_DAEMON_PREFIX", ""))
 
 
 class Daemon:
@@ -32,13 +36,15 @@ class Daemon:
                 peer.send({"cmd": "echo", "data_size": 2}, b"hi")
 
     `config` is the text of a configuration file, which set_config() changes later; `root` is where
-    files lie, if not in its folder. Other arguments go to subprocess.Popen.
+    files lie, if not in its folder. `prefix` is a command that runs cleaved in its place, as the words
+    of CLEAVE_DAEMON_PREFIX do (valgrind …). Other arguments go to subprocess.Popen.
     """
 
-    def __init__(self, *options, config=None, listen=("tcp://127.0.0.1:0",), root=None, **popen):
+    def __init__(self, *options, config=None, listen=("tcp://127.0.0.1:0",), root=None, prefix=(),
+                 **popen):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cleave-test-"))
         self.root = pathlib.Path(root or self.folder / "root")
-        self.command = [CLEAVED, "--root", str(self.root)]
+        self.command = [*prefix, *PREFIX, CLEAVED, "--root", str(self.root)]
         for url in listen:
             self.command += ["--listen", url]
         if config is not None:
@@ -46,9 +52,7 @@ class Daemon:
             self.command += ["--config", str(self.config_file)]
         self.command += options
         self._popen = popen
-        self.urls = []
         self.log = []  # the lines of the log that were looked at
-        self._lines = queue.Queue()
 
     @property
     def config_file(self):
@@ -58,10 +62,15 @@ class Daemon:
         self.config_file.write_text(text, encoding="utf-8")
 
     def __enter__(self):
+        """May be called again when cleaved has ended: it starts anew with the same folder."""
+        self.urls = []
+        self._lines = queue.Queue()
         popen = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen(self.command, cwd=self.folder, **(popen | self._popen))
         if self.process.stderr is not None:
-            threading.Thread(target=self._read_log, daemon=True).start()
+            reading = threading.Thread(target=self._read_log, daemon=True,
+                                       args=(self.process.stderr, self._lines))
+            reading.start()
         try:
             self._wait_until_ready()
         except BaseException:
@@ -83,15 +92,17 @@ class Daemon:
             if line == "ready":
                 return
             self.urls.append(re.fullmatch(r"listening on (\S+)", line)[1])
-        raise AssertionError(f"cleaved ended before it was ready: {self._rest_of_log()}")
+        raise AssertionError(f"cleaved ended before it was ready: {self.rest_of_log()}")
 
-    def _read_log(self):
-        with self.process.stderr as stderr:
+    @staticmethod
+    def _read_log(stderr, lines):
+        with stderr:
             for line in stderr:
-                self._lines.put(line.decode().rstrip("\n"))
-        self._lines.put(None)
+                lines.put(line.decode().rstrip("\n"))
+        lines.put(None)
 
-    def _rest_of_log(self):
+    def rest_of_log(self):
+        """All lines, of a daemon that ends."""
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
             self.log.append(line)
         return self.log
@@ -101,8 +112,12 @@ class Daemon:
         return self.urls[0]
 
     @property
+    def address(self):
+        return address_of(self.url)
+
+    @property
     def port(self):
-        return int(re.search(r":(\d+)\?", self.url)[1])
+        return self.address[1]
 
     def wait_for_log(self, part):
         """The next line of the log that contains `part`."""
@@ -135,33 +150,25 @@ class Daemon:
         return Peer(self.urls[index])
 
 
-class Peer:
+def address_of(url):
+    """What to connect to: a pair of host and port, or a path."""
+    if url.startswith("unix:"):
+        return urllib.parse.unquote(url[len("unix:"):].split("?")[0])
+    six, four, port = re.match(r"\w+://(?:\[(.*?)\]|([^:]*)):(\d+)", url).groups()
+    return six or four, int(port)
+
+
+class Peer(BytePeer):
     """A connection to a server, that speaks in frames."""
 
     def __init__(self, url):
-        if url.startswith("unix:"):
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(PATIENCE)
-            try:
-                self.socket.connect(urllib.parse.unquote(url[len("unix:"):].split("?")[0]))
-            except OSError:
-                self.socket.close()
-                raise
-            return
-        host, port = re.match(r"tcp://\[?([^\]/]*?)\]?:(\d+)", url).groups()
-        self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
+        super().__init__(address_of(url))
 
     def send(self, header, body=b""):
         """A frame; a header that is bytes already is sent as it stands."""
         if not isinstance(header, bytes):
             header = json.dumps(header).encode()
-        self.socket.sendall(struct.pack("<I", len(header)) + header + body)
+        self.send_bytes(struct.pack("<I", len(header)) + header + body)
 
     def read(self, count):
         """Exactly so many bytes, or fewer where the input ends before."""

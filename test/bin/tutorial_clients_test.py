@@ -7,15 +7,16 @@ import hashlib
 import os
 import pathlib
 import socket
-import struct
 import tempfile
 import threading
 import time
 import unittest
 
 import tutorial_clients as tutorial
-from process_facts import eventually
+from process_facts import eventually, processor_time
 from support import Daemon
+
+from adversary.peer import reset, reset_on_close
 
 MIB = 1024 * 1024
 TEXT = "hello, grüß dich, 粘包 😀 az{`"
@@ -103,18 +104,12 @@ class UpperInALoop(Served):
                 client.say("x")
             peer = tutorial.connect(self.address)
             peer.send(b"never read")
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
+            reset(peer)
         with tutorial.Upper(self.address) as client:
             self.assertEqual(client.say("still here"), "STILL HERE")
-            before = self.processor_time()
+            before = processor_time(self.daemon.process.pid)
             time.sleep(0.5)  # a span in which a server that spins would use half a second
-            self.assertLess(self.processor_time() - before, 0.2)
-
-    def processor_time(self):
-        """Seconds that the server has used so far."""
-        fields = pathlib.Path(f"/proc/{self.daemon.process.pid}/stat").read_text().rsplit(")", 1)[1]
-        return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+            self.assertLess(processor_time(self.daemon.process.pid) - before, 0.2)
 
 
 class ExecTests:
@@ -158,8 +153,7 @@ class ExecTests:
                 peer.recv(1)
             if steps > 2:
                 peer.send(b"recv_ready")
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.close()
+            reset(peer)
         with self.connect() as client:
             self.assertEqual(client.run("echo still here"), b"still here\n")
         tasks = pathlib.Path(f"/proc/{self.daemon.process.pid}/task")
@@ -330,8 +324,7 @@ class Put(Served):
                 client.socket.sendall(b"x" * 999)
                 if reset:
                     self.assert_stored("whole", b"whole")
-                    linger = struct.pack("ii", 1, 0)
-                    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    reset_on_close(client.socket)
             self.daemon.wait_for_log("reason=reset" if reset else "reason=truncated")
         self.assert_stored("whole", b"whole")
         self.assertFalse(self.stored("torn").exists())

@@ -4,22 +4,16 @@
 
 import json
 import os
-import re
 import socket
 import struct
 import unittest
 
 from python_client import frame
-from support import PATIENCE, Daemon
+from support import PATIENCE, Daemon, address_of
 
 LONG = os.environ.get("CLEAVE_LONG_TESTS") == "1"
 LONGEST = 65_507
 RAW = "udp://127.0.0.1:{}?wire=raw&cmd=upper"
-
-
-def address_of(url):
-    host, port = re.fullmatch(r"\w+://\[?([^\]/]*?)\]?:(\d+)\?.*", url).groups()
-    return host, int(port)
 
 
 def is_free(address):
