@@ -46,8 +46,11 @@ int give_up(const Error& error, int status) {
 }
 
 // The limits of a configuration as far as the system has descriptors for them.
-Limits feasible(Limits limits, Log& log) {
-  const std::uint64_t room = make_room_for(limits.max_connections);
+Limits feasible(const Config& config, Log& log) {
+  Limits limits = config.limits;
+  // A put has its file and a directory open, a program its pidfd and three pipes.
+  const std::uint64_t others = 2 * config.store.store_max_open + 4 * config.exec.exec_max_running;
+  const std::uint64_t room = make_room_for(limits.max_connections, others);
   if (room < limits.max_connections) {
     log.write(LogLevel::warning, "max_connections_lowered",
               {{"wanted", limits.max_connections},
@@ -126,7 +129,7 @@ class Control {
     Result<Config> wanted = load_config(command_line_);
     if (!wanted) return fail(std::move(wanted.error()));
     if (Result<void> offers = check_offers(*wanted); !offers) return offers;
-    server_.set_limits(feasible(wanted->limits, log_));
+    server_.set_limits(feasible(*wanted, log_));
     log_.set_level(wanted->log_level);
     log_.write(LogLevel::info, "reloaded", {{"file", command_line_.config}});
     for (const std::string_view key : restart_keys(config_, *wanted)) {
@@ -170,8 +173,7 @@ int serve_on(Loop& loop, const CommandLine& command_line, const Config& config,
   if (!added) return give_up(added.error(), kFailed);
   server.emplace(
       loop, router,
-      ServerOptions{
-          .limits = feasible(config.limits, log), .observer = &observers, .admission = &rule});
+      ServerOptions{.limits = feasible(config, log), .observer = &observers, .admission = &rule});
   Control control(loop, *server, log, service_manager, command_line, config);
   const Result<void> watched = control.watch_signals();
   if (!watched) return give_up(watched.error(), kFailed);

@@ -120,6 +120,7 @@ Result<void> read_limits(const toml::node& node, const std::string& name, const 
   for (const auto& [key, value] : *table) {
     Result<bool> found = read_limit(limit_table(), key, value, config.limits);
     if (found && !*found) found = read_limit(exec_limit_table(), key, value, config.exec);
+    if (found && !*found) found = read_limit(store_limit_table(), key, value, config.store);
     if (!found) return refuse(place_of(name, key) + ": " + found.error().message);
     if (!*found) return refuse(place_of(name, key) + ": there is no such limit");
   }
@@ -297,9 +298,13 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
   if (running.exec.mode != wanted.exec.mode) keys.emplace_back("exec");
   if (running.insecure != wanted.insecure) keys.emplace_back("insecure");
   if (running.log_format != wanted.log_format) keys.emplace_back("log_format");
-  for (const LimitOf<ExecOptions>& limit : exec_limit_table()) {
-    if (running.exec.*(limit.field) != wanted.exec.*(limit.field)) keys.push_back(limit.name);
-  }
+  const auto compare = [&keys](const auto& table, const auto& before, const auto& after) {
+    for (const auto& limit : table) {
+      if (before.*(limit.field) != after.*(limit.field)) keys.push_back(limit.name);
+    }
+  };
+  compare(exec_limit_table(), running.exec, wanted.exec);
+  compare(store_limit_table(), running.store, wanted.store);
   return keys;
 }
 

@@ -10,6 +10,7 @@
 #include "cleave/core/endpoint.h"
 #include "cleave/core/limits.h"
 #include "cleave/handlers/exec.h"
+#include "cleave/handlers/store_commands.h"
 #include "cleave/protocol/result.h"
 
 namespace cleave {
@@ -18,13 +19,14 @@ inline namespace v0 {
 inline constexpr std::string_view kDefaultListen = "tcp://127.0.0.1:8080";
 
 // What cleaved does. Each member is a key of the configuration file and an option of the command
-// line by the same name (with '-' for '_' there); the limits, those of exec as well, are keys of
-// the file's table [limits].
+// line by the same name (with '-' for '_' there); the limits, those of exec and the store as well,
+// are keys of the file's table [limits].
 struct Config {
   // Empty: the inherited sockets, and where there are none, kDefaultListen.
   std::vector<std::string> listen = {};
   std::string root = "./file_upload";
   ExecOptions exec = {};  // the key `exec` is its mode
+  StoreOptions store = {};
   bool insecure = false;
   LogFormat log_format = LogFormat::text;
   LogLevel log_level = LogLevel::info;

@@ -8,13 +8,15 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <new>
+#include <string_view>
 
 namespace cleave {
 inline namespace v0 {
 namespace {
 
-// Descriptors for files, pipes of programs, listeners and the loop itself.
-constexpr std::uint64_t kReserve = 512;
+// Descriptors for listeners, the log and the loop itself.
+constexpr std::uint64_t kOwn = 64;
 
 // Half of them are for files (see Lane): four files at once is as much as a disk is faster for.
 constexpr const char* kPoolThreads = "8";
@@ -22,6 +24,12 @@ constexpr const char* kPoolThreads = "8";
 }  // namespace
 
 void prepare_process() {
+  // What peers may cost has its limits, so this is not theirs to cause; and nobody could go on.
+  std::set_new_handler([] {
+    constexpr std::string_view kSentence = "cleaved: the system gives it no more memory\n";
+    (void)!::write(STDERR_FILENO, kSentence.data(), kSentence.size());
+    std::_Exit(1);
+  });
   // open(2) takes the lowest free number, so these fill the gaps from below.
   int fd = ::open("/dev/null", O_RDWR);
   while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);
@@ -33,15 +41,15 @@ void prepare_process() {
   ::setenv("UV_THREADPOOL_SIZE", kPoolThreads, 0);
 }
 
-std::uint64_t make_room_for(std::uint64_t connections) {
+std::uint64_t make_room_for(std::uint64_t connections, std::uint64_t others) {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
-  const rlim_t wanted = std::min<rlim_t>(connections + kReserve, limit.rlim_max);
+  const rlim_t wanted = std::min<rlim_t>(connections + others + kOwn, limit.rlim_max);
   if (limit.rlim_cur < wanted) {
     rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max};
     if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
-  const rlim_t reserve = std::min<rlim_t>(kReserve, limit.rlim_cur / 2);
+  const rlim_t reserve = std::min<rlim_t>(others + kOwn, limit.rlim_cur / 2);
   return std::clamp<std::uint64_t>(limit.rlim_cur - reserve, 1, connections);
 }
 

@@ -28,8 +28,10 @@ constexpr Millis kGather{1};
 // if it is the first, and completes it, if it is the last, so a small file is a single job.
 class Put final : public Handler, public std::enable_shared_from_this<Put> {
  public:
-  Put(Loop& loop, std::shared_ptr<const FileStore> store, UploadRequest request, ReplyToken token)
+  Put(Loop& loop, std::shared_ptr<const FileStore> store, std::shared_ptr<void> place,
+      UploadRequest request, ReplyToken token)
       : loop_(loop),
+        place_(std::move(place)),
         store_(std::move(store)),
         request_(std::move(request)),
         token_(std::move(token)),
@@ -135,6 +137,7 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
   }
 
   Loop& loop_;
+  std::shared_ptr<void> place_;  // of OpenFiles; goes after the upload
   std::shared_ptr<const FileStore> store_;
   UploadRequest request_;
   std::optional<ReplyToken> token_;
@@ -195,7 +198,8 @@ Result<UploadRequest> upload_request(const Request& request) {
 
 }  // namespace
 
-void add_put(Router& router, Loop& loop, std::shared_ptr<const FileStore> store) {
+void add_put(Router& router, Loop& loop, std::shared_ptr<const FileStore> store,
+             std::shared_ptr<OpenFiles> open_files) {
   using Type = Argument::Type;
   router.add(
       "put",
@@ -217,14 +221,20 @@ void add_put(Router& router, Loop& loop, std::shared_ptr<const FileStore> store)
                       .summary = "the time of its last change, in ms since 1970",
                       .max = kMaxTime}},
        .body_rule = one_way_rule},
-      streaming([&loop, store = std::move(store)](const Request& request,
-                                                  ReplyToken token) -> std::shared_ptr<Handler> {
+      streaming([&loop, store = std::move(store), open_files = std::move(open_files)](
+                    const Request& request, ReplyToken token) -> std::shared_ptr<Handler> {
         Result<UploadRequest> upload = upload_request(request);
         if (!upload) {
           std::move(token).fail(std::move(upload.error()));
           return nullptr;
         }
-        auto put = std::make_shared<Put>(loop, store, *std::move(upload), std::move(token));
+        Result<std::shared_ptr<void>> place = open_files->take();
+        if (!place) {
+          std::move(token).fail(std::move(place.error()));
+          return nullptr;
+        }
+        auto put = std::make_shared<Put>(loop, store, *std::move(place), *std::move(upload),
+                                         std::move(token));
         put->begin();
         return put;
       }));

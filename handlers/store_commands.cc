@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "cleave/handlers/open_files.h"
 #include "cleave/handlers/put_command.h"
 #include "cleave/handlers/store_arguments.h"
 
@@ -78,25 +79,36 @@ Result<Part> open_part(const FileStore& store, const FileName& name, Range range
   return Part{*std::move(file), range};
 }
 
-Reply part_reply(Part part) {
+// `place` is taken until the file was sent.
+Reply part_reply(Part part, std::shared_ptr<void> place) {
   Reply reply{.members = status_members(part.file.status)};
   if (part.file.xxh3) reply.members.set("xxh3", *part.file.xxh3);
   if (part.range.length > 0) {
-    reply.body = FileRange{std::move(part.file.file), part.range.offset, part.range.length};
+    struct Placed {
+      std::shared_ptr<void> place;
+      SharedFd file;
+    };
+    const auto placed =
+        std::make_shared<const Placed>(Placed{std::move(place), std::move(part.file.file)});
+    reply.body =
+        FileRange{SharedFd(placed, placed->file.get()), part.range.offset, part.range.length};
   }
   return reply;
 }
 
-void get(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+void get(Loop& loop, const Store& store, OpenFiles& open_files, const Request& request,
+         ReplyToken token) {
   Result<FileName> name = name_argument(request, "filename");
   if (!name) return std::move(token).fail(std::move(name.error()));
   Range range;
   range.offset = static_cast<std::uint64_t>(*request.integer_or("offset", 0, kNoLimit, 0));
   range.length = static_cast<std::uint64_t>(*request.integer_or("length", 0, kNoLimit, kNoLimit));
+  Result<std::shared_ptr<void>> place = open_files.take();
+  if (!place) return std::move(token).fail(std::move(place.error()));
   answer(
       loop, std::move(token),
       [store, name = *std::move(name), range] { return open_part(*store, name, range); },
-      part_reply);
+      [place = *std::move(place)](Part part) { return part_reply(std::move(part), place); });
 }
 
 // ---- list
@@ -213,8 +225,12 @@ void move(Loop& loop, const Store& store, const Request& request, ReplyToken tok
 // One step after another, each a job of its own. Keeps itself alive while it runs.
 class Verify final : public std::enable_shared_from_this<Verify> {
  public:
-  Verify(Loop& loop, Store store, FileName name, ReplyToken token)
-      : loop_(loop), store_(std::move(store)), name_(std::move(name)), token_(std::move(token)) {}
+  Verify(Loop& loop, Store store, std::shared_ptr<void> place, FileName name, ReplyToken token)
+      : loop_(loop),
+        store_(std::move(store)),
+        place_(std::move(place)),
+        name_(std::move(name)),
+        token_(std::move(token)) {}
 
   void start() {
     token_.on_cancel([self = weak_from_this()](CancelReason) {
@@ -253,22 +269,45 @@ class Verify final : public std::enable_shared_from_this<Verify> {
 
   Loop& loop_;
   Store store_;
+  std::shared_ptr<void> place_;  // of OpenFiles
   FileName name_;
   ReplyToken token_;
   std::optional<Verification> verification_;
   bool cancelled_ = false;
 };
 
-void verify(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
+void verify(Loop& loop, const Store& store, OpenFiles& open_files, const Request& request,
+            ReplyToken token) {
   Result<FileName> name = name_argument(request, "filename");
   if (!name) return std::move(token).fail(std::move(name.error()));
-  std::make_shared<Verify>(loop, store, *std::move(name), std::move(token))->start();
+  Result<std::shared_ptr<void>> place = open_files.take();
+  if (!place) return std::move(token).fail(std::move(place.error()));
+  std::make_shared<Verify>(loop, store, *std::move(place), *std::move(name), std::move(token))
+      ->start();
 }
+
+constexpr LimitOf<StoreOptions> kLimits[] = {
+    {"store_max_open", &StoreOptions::store_max_open, 1, 100'000,
+     "files that are stored, sent or verified at once: each takes up to two descriptors"},
+};
+static_assert(std::size(kLimits) * sizeof(std::uint64_t) == sizeof(StoreOptions));
 
 }  // namespace
 
-void add_store(Router& router, Loop& loop, Store store) {
+std::span<const LimitOf<StoreOptions>> store_limit_table() noexcept {
+  return kLimits;
+}
+
+void add_store(Router& router, Loop& loop, Store store, const StoreOptions& options) {
   using Type = Argument::Type;
+  const auto open_files = std::make_shared<OpenFiles>(options.store_max_open);
+  // These have a file open for as long as their reader or their disk takes.
+  const auto holding = [open_files](auto function) {
+    return [open_files, function](Loop& loop, const Store& store, const Request& request,
+                                  ReplyToken token) {
+      function(loop, store, *open_files, request, std::move(token));
+    };
+  };
   const auto add = [&](const char* name, CommandSpec spec, auto function) {
     spec.takes_body = false;
     router.add(name, std::move(spec),
@@ -281,7 +320,7 @@ void add_store(Router& router, Loop& loop, Store store) {
        .arguments = {kFilename,
                      {.name = "offset", .type = Type::integer, .summary = "where to begin"},
                      {.name = "length", .type = Type::integer, .summary = "bytes at most"}}},
-      get);
+      holding(get));
   add("list",
       {.summary = "lists a directory, sorted by name, as lines of JSON",
        .arguments = {{.name = "filename", .summary = "the directory; the root where absent"},
@@ -311,8 +350,8 @@ void add_store(Router& router, Loop& loop, Store store) {
   add("verify",
       {.summary = "compares a file with the digest that was stored with it",
        .arguments = {kFilename}},
-      verify);
-  add_put(router, loop, std::move(store));
+      holding(verify));
+  add_put(router, loop, std::move(store), open_files);
 }
 
 }  // namespace v0

@@ -10,7 +10,9 @@ import dataclasses
 import hashlib
 import json
 import os
+import pathlib
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -28,6 +30,7 @@ from adversary.peer import BytePeer, Closed, splits
 from adversary.proxy import Fault, Proxy
 
 ROOT = os.geteuid() == 0
+FAKE_CLOCK = pathlib.Path("/usr/lib") / f"{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1"
 NOBODY = 65534
 HEADER_LIMIT = 65_536
 
@@ -346,6 +349,28 @@ class Time(DaemonTest):
         fatal("header_timeout_ms")(self, client)
         self.assert_echoes(self.connect())
 
+    def test_36_a_body_that_trickles_or_stops_is_too_slow(self):
+        self.serve(config="[limits]\nbody_rate_bytes = 1_000\nbody_grace_ms = 300\n")
+        clients = [self.connect(), self.connect()]
+        for client in clients:
+            client.send_frame({"cmd": "put", "filename": "slow", "data_size": 1_000_000})
+        # Some twenty bytes a second, until there is a word.
+        clients[0].socket.settimeout(0.05)
+        while True:
+            try:
+                clients[0].socket.recv(1, socket.MSG_PEEK)
+                break
+            except socket.timeout:
+                clients[0].send_bytes(b"x")
+        clients[0].socket.settimeout(PATIENCE)
+        for client in clients:
+            fatal("body_rate_bytes")(self, client)
+        self.assert_nothing_stored("slow")
+        client = self.connect()
+        self.assert_echoes(client)
+        counters = json.loads(client.request({"cmd": "stats"})[1])
+        self.assertEqual(counters["limits"], {"body_rate_bytes": 2})
+
     def test_13_a_header_that_trickles_is_late_all_the_same(self):
         self.limited("header_timeout_ms", 500)
         request = padded_echo(1000)
@@ -479,6 +504,20 @@ class Lives(DaemonTest):
         _, counters = inside[0].request({"cmd": "stats"})
         self.assertEqual(json.loads(counters)["connections"]["shed"],
                          {"busy": 5})
+        inside.pop().close()
+        self.assertTrue(eventually(self.is_served, PATIENCE))
+
+    def test_44_one_connection_too_many_of_an_address_is_told_busy(self):
+        self.serve(config="[limits]\nmax_connections_per_loopback_address = 3\n")
+        inside = [self.connect(source="127.0.0.2") for _ in range(3)]
+        for client in inside:
+            self.assert_echoes(client)
+        with Client(self.daemon.address, source="127.0.0.2") as client:
+            header, _ = client.recv_frame()
+            self.assert_error(header, "busy")
+            self.assertIn("max_connections_per_loopback_address", header["message"])
+            self.assertTrue(client.at_end())
+        self.assert_echoes(self.connect(source="127.0.0.3"))
         inside.pop().close()
         self.assertTrue(eventually(self.is_served, PATIENCE))
 
@@ -687,6 +726,20 @@ class Store(DaemonTest):
             self.assert_ok(client.request({"cmd": "put", "filename": "g"}, bytes(500_000))[0])
             self.assertEqual(full.stop(), 0)
 
+    @unittest.skipUnless(shutil.which("strace") and not SANITIZED, "needs strace")
+    def test_79_a_disk_that_fails_to_sync_is_io_error_and_the_old_file_stays(self):
+        self.assert_ok(self.connect().request({"cmd": "put", "filename": "f"}, b"old")[0])
+        failing = Daemon(root=self.daemon.root,
+                         prefix=("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync",
+                                 "-e", "inject=fsync:error=EIO"))
+        with failing, Client(failing.address) as client:
+            self.assert_error(client.request({"cmd": "put", "filename": "f"}, b"new")[0], "io_error")
+            self.assert_error(client.request({"cmd": "put", "filename": "g"}, b"new")[0], "io_error")
+            header, body = client.request({"cmd": "get", "filename": "f"})
+            self.assertEqual((header["status"], body), ("ok", b"old"))
+            self.assert_nothing_stored("g")
+            self.assertEqual(failing.stop(), 0)
+
     def test_84_a_daemon_that_is_killed_in_the_middle_of_puts_keeps_what_it_acknowledged(self):
         size = 3_000_000
         head = len(frame({"cmd": "put", "filename": "f", "data_size": size}))
@@ -815,6 +868,71 @@ class Resources(DaemonTest):
             first.close()
             self.assertTrue(eventually(lambda: self.all_served(few, len(inside))))
             self.assertEqual(few.stop(), 0)
+
+    def test_78_peers_that_do_not_read_meet_the_budget_of_memory_and_others_are_served(self):
+        self.serve("--exec", "shell", config="[limits]\nmemory_bytes = 16_777_216\n"
+                                             "overload_timeout_ms = 500\n")
+        other = self.connect()
+        hoarders = []
+        for _ in range(40):
+            client = self.connect(receive_buffer=4_096)
+            client.socket.settimeout(0.05)
+            hoarders.append(client)
+            try:
+                client.send_frame({"cmd": "echo", "data_size": 8 * MIB})
+                for _ in range(8):
+                    client.send_bytes(bytes(MIB))
+            except (socket.timeout, Closed, OSError):
+                pass  # it is not read, or was ended
+        self.assertTrue(eventually(lambda: self.stats(other)["limits"].get("memory_bytes", 0) > 0))
+        self.assertLess(self.stats(other)["memory"]["most"], 18 * MIB)
+        if not SANITIZED:
+            self.assertLess(memory(self.pid, "VmHWM"), 64 * MIB)
+        # At no time was the server out of order for those who hold nothing.
+        self.assertTrue(eventually(lambda: other.request({"cmd": "echo"})[0]["status"] == "ok"))
+        for client in hoarders:
+            client.reset()
+        self.assertTrue(eventually(lambda: self.stats(other)["memory"]["held"] == 0))
+
+    def stats(self, client):
+        return json.loads(client.request({"cmd": "stats"})[1])
+
+    @unittest.skipIf(SANITIZED, "a sanitizer has its own way with memory")
+    def test_77_where_the_system_has_no_more_memory_the_end_comes_with_a_sentence(self):
+        small = Daemon(config="[limits]\nmemory_bytes = 1_099_511_627_776\n",
+                       preexec_fn=lambda: resource.setrlimit(
+                           resource.RLIMIT_AS, (1_000 * MIB, 1_000 * MIB)))
+        with small:
+            clients = []
+            try:
+                for _ in range(1_000):
+                    clients.append(Client(small.address, timeout=1))
+                    for id in range(16):
+                        clients[-1].send_frame(
+                            {"cmd": "upper", "id": id, "more": True, "data_size": MIB}, bytes(MIB))
+            except OSError:
+                pass  # it has ended
+            self.assertEqual(small.wait(), 1)
+            self.assertIn("no more memory", small.rest_of_log()[-1])
+            for client in clients:
+                client.close()
+
+    @unittest.skipUnless(FAKE_CLOCK.exists() and not SANITIZED, "needs libfaketime, and to be first")
+    def test_81_a_wall_clock_that_jumps_meets_no_time_limit(self):
+        now = self.folder / "now"
+        now.write_text("+0")
+        self.serve("--exec", "shell", config="[limits]\nidle_timeout_ms = 60_000\n", env=os.environ | {
+            "LD_PRELOAD": str(FAKE_CLOCK), "DONT_FAKE_MONOTONIC": "1", "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_TIMESTAMP_FILE": str(now)})
+        idle, busy = self.connect(), self.connect()
+        self.assert_echoes(idle)
+        for jump in ("+3600", "-3600", "+86400", "+0"):
+            now.write_text(jump)
+            # Its clock has jumped: what it runs sees the same one.
+            header, body = busy.request({"cmd": "exec", "shell": "sleep 0.6; echo done"})
+            self.assertEqual((header["status"], body), ("ok", b"done\n"))
+            self.assert_echoes(idle)
+        self.assertEqual(self.stats(idle)["limits"], {})
 
     def all_served(self, daemon, count):
         clients = []

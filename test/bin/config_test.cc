@@ -106,6 +106,7 @@ TEST_CASE("every limit is a key of [limits], up to both ends of its range") {
   };
   check(limit_table(), &Config::limits);
   check(exec_limit_table(), &Config::exec);
+  check(store_limit_table(), &Config::store);
 }
 
 TEST_CASE("a limit beyond its range is refused with the line, the name and the range") {
@@ -125,6 +126,7 @@ TEST_CASE("a limit beyond its range is refused with the line, the name and the r
   };
   check(limit_table());
   check(exec_limit_table());
+  check(store_limit_table());
 }
 
 TEST_CASE("the page of the programs has every limit with its default and its range") {
@@ -144,6 +146,7 @@ TEST_CASE("the page of the programs has every limit with its default and its ran
   };
   check(limit_table(), Limits());
   check(exec_limit_table(), ExecOptions());
+  check(store_limit_table(), StoreOptions());
 }
 
 TEST_CASE("an unknown key is refused with its line") {

@@ -60,10 +60,11 @@ class Outcomes final : public Observer {
 };
 
 struct StoreServer {
-  ScratchDirectory root;
-  Outcomes outcomes;
+  StoreOptions options = {};
+  ScratchDirectory root = {};
+  Outcomes outcomes = {};
   LiveServer server{[this](Router& router, Loop& loop) {
-                      add_store(router, loop, FileStore::open(root.string()).value());
+                      add_store(router, loop, FileStore::open(root.string()).value(), options);
                     },
                     ServerOptions{.observer = &outcomes}};
   PlainClient client{server.port()};
@@ -209,6 +210,28 @@ TEST_CASE("a size beyond the disk is refused before the body comes") {
                         .set("more", true)
                         .set_raw("file_size", "4611686018427387904"));
   CHECK(store.client.read().text("code") == "no_space");
+}
+
+TEST_CASE("so many files are open at once, and one more is told to come back") {
+  StoreServer store{.options = {.store_max_open = 2}};
+  CHECK(store.put("there", "content").ok());
+  for (const int id : {1, 2}) {
+    store.client.send(StoreServer::put_of("f" + std::to_string(id)).set("id", id).set("more", true),
+                      "half");
+  }
+  CHECK(store.put("f3", "x").text("code") == "busy");
+  CHECK(store.ask("verify", "there").text("code") == "busy");
+  const Frame refused = store.ask("get", "there");
+  CHECK(refused.text("code") == "busy");
+  CHECK(refused.text("message").find("store_max_open") != std::string::npos);
+  CHECK(store.ask("stat", "there").ok());
+  store.client.send(Members().set("id", 1));
+  CHECK(store.client.read().ok());
+  for (int i = 0; i < 5; ++i) {
+    CHECK(store.ask("get", "there").body == "content");
+    CHECK(store.ask("verify", "there").ok());
+    CHECK(store.put("f3", "x").ok());
+  }
 }
 
 TEST_CASE("a put that is cancelled leaves nothing by the time it says so") {
