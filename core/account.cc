@@ -41,8 +41,9 @@ Error Budget::error() const {
 }
 
 void Budget::resume_if_room() {
-  // In a ring of their own, as whoever goes on may be paused anew.
   if (paused_.alone() || used_ >= limit_ - limit_ / 4) return;
+  ++resumed_;
+  // In a ring of their own, as whoever goes on may be paused anew.
   RingLink now;
   now.replace(paused_);
   while (!now.alone()) static_cast<Account*>(now.next())->resume();

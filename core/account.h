@@ -32,6 +32,8 @@ class Budget final : public RefCounted<Budget> {
   // What is said to whoever is refused for it.
   [[nodiscard]] Error error() const;
   [[nodiscard]] bool has_paused() const noexcept { return !paused_.alone(); }
+  // How often those who were paused could go on.
+  [[nodiscard]] std::uint64_t resumed() const noexcept { return resumed_; }
   void set_limit(std::uint64_t limit);
 
  private:
@@ -43,6 +45,7 @@ class Budget final : public RefCounted<Budget> {
 
   std::uint64_t used_ = 0;
   std::uint64_t limit_;
+  std::uint64_t resumed_ = 0;
   RingLink large_;   // accounts that hold much and are not paused, the oldest first
   RingLink paused_;  // the oldest first, newer than those of large_
 };

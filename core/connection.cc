@@ -78,6 +78,7 @@ bool Connection::on_bare_input(std::string_view& input) {
   if (std::holds_alternative<BareDecoder::NeedMore>(event)) return false;
   if (const auto* message = std::get_if<BareDecoder::Message>(&event)) {
     on_message(message->bytes);
+    if (refused_too_often()) return false;
   } else if (std::holds_alternative<BareDecoder::Ready>(event)) {
     Ref<Exchange>(ordered_)->let_through();
     pump();
@@ -144,13 +145,7 @@ bool Connection::on_frame_input(std::string_view& input) {
     }
     if (std::holds_alternative<Decoder::End>(*event)) {
       on_end();
-      if (!closed_ && refused_ > server_->limits().max_refused_per_minute) {
-        fail_protocol({Errc::protocol_error,
-                       std::to_string(refused_) +
-                           " requests of this connection were refused within a minute "
-                           "(max_refused_per_minute)",
-                       "max_refused_per_minute"});
-      }
+      if (refused_too_often()) return false;
       return state_ == State::open && !closed_;
     }
     if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
@@ -477,7 +472,11 @@ void Connection::finish_if_done() {
   });
   if (!nothing_runs || open_frame_) return;
   if (state_ == State::poisoned) {
-    (void)link_.append_head({.status = "error", .members = error_members(*fatal_)});
+    if (says_errors(wire())) {
+      (void)link_.append_head({.write_data_size = wire() == Wire::header,
+                               .status = "error",
+                               .members = error_members(*fatal_)});
+    }
     linger(Observer::CloseReason::protocol_error);
   } else if (state_ == State::open && link_.input_ended()) {
     link_.shutdown_write();
@@ -503,6 +502,18 @@ void Connection::on_shut() {
 
 void Connection::close_lingering() {
   close(linger_reason_, {}, false);
+}
+
+// Ends the connection if so.
+bool Connection::refused_too_often() {
+  if (closed_ || state_ != State::open) return false;
+  if (refused_ <= server_->limits().max_refused_per_minute) return false;
+  fail_protocol({Errc::protocol_error,
+                 std::to_string(refused_) +
+                     " requests of this connection were refused within a minute "
+                     "(max_refused_per_minute)",
+                 "max_refused_per_minute"});
+  return true;
 }
 
 void Connection::fail_protocol(const Error& error) {

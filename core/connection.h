@@ -108,6 +108,7 @@ class Connection final : public LinkOwner {
   void linger(Observer::CloseReason reason);
   void close_lingering();
   void fail_protocol(const Error& error);
+  [[nodiscard]] bool refused_too_often();
   void time_out(std::string_view limit, std::string_view detail, bool reset = true);
   [[nodiscard]] bool body_is_slow(Time now);
   void cancel_overdue(Time now);

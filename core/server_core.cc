@@ -221,7 +221,10 @@ void ServerCore::relieve(Time now) {
     overloaded_since_.reset();
     return;
   }
-  if (!overloaded_since_) overloaded_since_ = now;
+  if (!overloaded_since_ || resumed_ != budget_->resumed()) {
+    overloaded_since_ = now;
+    resumed_ = budget_->resumed();
+  }
   if (now - *overloaded_since_ < Millis(options_.limits.overload_timeout_ms)) return;
   Ref<Connection> largest;
   for (const Ref<Connection>& connection : connections_) {

@@ -98,7 +98,8 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   AddressCounts addresses_;
   Ref<Budget> budget_;
   LinkOptions link_options_;
-  std::optional<Time> overloaded_since_;
+  std::optional<Time> overloaded_since_;  // and nobody could go on since
+  std::uint64_t resumed_ = 0;             // of the budget, as of then
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;
   Timer drain_timer_;

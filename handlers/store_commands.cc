@@ -292,6 +292,15 @@ constexpr LimitOf<StoreOptions> kLimits[] = {
 };
 static_assert(std::size(kLimits) * sizeof(std::uint64_t) == sizeof(StoreOptions));
 
+// For those that have a file open for as long as their reader or their disk takes.
+template <typename Function>
+auto holding(std::shared_ptr<OpenFiles> open_files, Function function) {
+  return [open_files = std::move(open_files), function](Loop& loop, const Store& store,
+                                                        const Request& request, ReplyToken token) {
+    function(loop, store, *open_files, request, std::move(token));
+  };
+}
+
 }  // namespace
 
 std::span<const LimitOf<StoreOptions>> store_limit_table() noexcept {
@@ -301,13 +310,6 @@ std::span<const LimitOf<StoreOptions>> store_limit_table() noexcept {
 void add_store(Router& router, Loop& loop, Store store, const StoreOptions& options) {
   using Type = Argument::Type;
   const auto open_files = std::make_shared<OpenFiles>(options.store_max_open);
-  // These have a file open for as long as their reader or their disk takes.
-  const auto holding = [open_files](auto function) {
-    return [open_files, function](Loop& loop, const Store& store, const Request& request,
-                                  ReplyToken token) {
-      function(loop, store, *open_files, request, std::move(token));
-    };
-  };
   const auto add = [&](const char* name, CommandSpec spec, auto function) {
     spec.takes_body = false;
     router.add(name, std::move(spec),
@@ -320,7 +322,7 @@ void add_store(Router& router, Loop& loop, Store store, const StoreOptions& opti
        .arguments = {kFilename,
                      {.name = "offset", .type = Type::integer, .summary = "where to begin"},
                      {.name = "length", .type = Type::integer, .summary = "bytes at most"}}},
-      holding(get));
+      holding(open_files, get));
   add("list",
       {.summary = "lists a directory, sorted by name, as lines of JSON",
        .arguments = {{.name = "filename", .summary = "the directory; the root where absent"},
@@ -350,7 +352,7 @@ void add_store(Router& router, Loop& loop, Store store, const StoreOptions& opti
   add("verify",
       {.summary = "compares a file with the digest that was stored with it",
        .arguments = {kFilename}},
-      holding(verify));
+      holding(open_files, verify));
   add_put(router, loop, std::move(store), open_files);
 }
 

@@ -219,6 +219,20 @@ TEST_CASE("who goes on asking for what was refused is let go") {
   CHECK(world.met("max_refused_per_minute") == 1);
 }
 
+TEST_CASE("who goes on being refused is let go on a wire without frames too") {
+  World world({.max_refused_per_minute = 3, .memory_bytes = 8 * kMiB});
+  TestPeer peer = world.test.connect(Endpoint{.wire = Wire::header, .cmd = "count"});
+  TestPeer holder = world.unread_replies(8);
+  for (int i = 0; i < 6; ++i) peer.wire().send("message");
+  world.test.settle();
+  const std::vector<Frame> frames = peer.read_all();
+  REQUIRE(frames.size() == 5);
+  CHECK(frames[0].text("code") == "overloaded");
+  CHECK(frames[3].text("code") == "overloaded");
+  CHECK(frames[4].text("code") == "protocol_error");
+  CHECK(peer.wire().ended());
+}
+
 // ---- Time ---------------------------------------------------------------------------------------
 
 TEST_CASE("a body that trickles ends its connection after a grace") {
