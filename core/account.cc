@@ -33,16 +33,16 @@ void Budget::set_limit(std::uint64_t limit) {
   resume_if_room();
 }
 
-Error Budget::error() const {
-  return {Errc::overloaded,
-          "the server holds " + std::to_string(used_) + " bytes for its peers, the limit is " +
-              std::to_string(limit_) + " (memory_bytes)",
-          "memory_bytes"};
+std::optional<Error> Budget::refusal() const {
+  if (!exhausted()) return std::nullopt;
+  return Error{Errc::overloaded,
+               "the server holds " + std::to_string(used_) + " bytes for its peers, the limit is " +
+                   std::to_string(limit_) + " (memory_bytes)",
+               "memory_bytes"};
 }
 
 void Budget::resume_if_room() {
   if (paused_.alone() || used_ >= limit_ - limit_ / 4) return;
-  ++resumed_;
   // In a ring of their own, as whoever goes on may be paused anew.
   RingLink now;
   now.replace(paused_);
@@ -56,29 +56,32 @@ Account::~Account() {
 }
 
 void Account::charge(Use use, std::uint64_t bytes) noexcept {
-  (use == Use::window ? window_ : rest_) += bytes;
+  sums_[index(use)] += bytes;
+  held_ += bytes;
   if (!budget_) return;
   if (owner_ != nullptr && alone() && held() >= kLargeBytes) join_before(budget_->large_);
   budget_->charge(bytes);
 }
 
 void Account::release(Use use, std::uint64_t bytes) {
-  std::uint64_t& sum = use == Use::window ? window_ : rest_;
-  assert(sum >= bytes);
-  sum -= bytes;
+  assert(sums_[index(use)] >= bytes);
+  sums_[index(use)] -= bytes;
+  held_ -= bytes;
   const Ref<Account> guard(this);  // whoever goes on may let go of it
   if (budget_) {
     if (!paused_ && held() < kLargeBytes) leave();
     budget_->release(bytes);
   }
-  if (full_ && window_ <= window_bytes_ / 2) {
+  // Whoever holds nothing has nothing to wait for.
+  if (paused_ && held_ == 0) resume();
+  if (full_ && held(Use::window) <= window_bytes_ / 2) {
     full_ = false;
     if (owner_ != nullptr) owner_->on_account_open();
   }
 }
 
 bool Account::closed() noexcept {
-  if (window_ >= window_bytes_) full_ = true;
+  if (held(Use::window) >= window_bytes_) full_ = true;
   if (!paused_ && budget_ && budget_->exhausted() && held() > 0) pause();
   return full_ || paused_;
 }
@@ -109,8 +112,8 @@ void Held::set(const Ref<Account>& account, std::uint64_t bytes) {
   const Ref<Account> before = std::exchange(account_, bytes > 0 ? account : Ref<Account>());
   const std::uint64_t bytes_before = std::exchange(bytes_, bytes);
   // First what is new, so that nobody is told of room that is not there.
-  if (account_) account_->charge(Account::Use::rest, bytes_);
-  if (before) before->release(Account::Use::rest, bytes_before);
+  if (account_) account_->charge(use_, bytes_);
+  if (before) before->release(use_, bytes_before);
 }
 
 }  // namespace v0

@@ -2,7 +2,10 @@
 #pragma once
 // Internal: who holds how much memory for whom.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "cleave/core/loop_internals.h"
@@ -29,11 +32,9 @@ class Budget final : public RefCounted<Budget> {
   [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
   [[nodiscard]] std::uint64_t limit() const noexcept { return limit_; }
   [[nodiscard]] bool exhausted() const noexcept { return used_ >= limit_; }
-  // What is said to whoever is refused for it.
-  [[nodiscard]] Error error() const;
+  // What is said to whoever would make more; empty as long as that may be.
+  [[nodiscard]] std::optional<Error> refusal() const;
   [[nodiscard]] bool has_paused() const noexcept { return !paused_.alone(); }
-  // How often those who were paused could go on.
-  [[nodiscard]] std::uint64_t resumed() const noexcept { return resumed_; }
   void set_limit(std::uint64_t limit);
 
  private:
@@ -45,19 +46,19 @@ class Budget final : public RefCounted<Budget> {
 
   std::uint64_t used_ = 0;
   std::uint64_t limit_;
-  std::uint64_t resumed_ = 0;
   RingLink large_;   // accounts that hold much and are not paused, the oldest first
   RingLink paused_;  // the oldest first, newer than those of large_
 };
 
-// What is held for one connection, in two sums:
+// What is held for one connection, in three sums:
 // - the window: pieces of input that somebody keeps. When it is full the connection is not read
 //   until half of it is free;
-// - the rest: gathered bodies, replies that wait, headers, and what a handler says that it holds.
-// Both count against the server's budget. Counted by references, as Buffers outlive connections.
+// - replies that wait for its reader;
+// - the rest: gathered bodies, headers, and what a handler says that it holds.
+// All count against the server's budget. Counted by references, as Buffers outlive connections.
 class Account final : public RefCounted<Account>, private RingLink {
  public:
-  enum class Use : std::uint8_t { window, rest };
+  enum class Use : std::uint8_t { window, reply, rest };
 
   // Hears when its connection may be read again.
   class Owner {
@@ -75,8 +76,8 @@ class Account final : public RefCounted<Account>, private RingLink {
 
   void charge(Use use, std::uint64_t bytes) noexcept;
   void release(Use use, std::uint64_t bytes);
-  [[nodiscard]] std::uint64_t held() const noexcept { return window_ + rest_; }
-  [[nodiscard]] std::uint64_t rest() const noexcept { return rest_; }
+  [[nodiscard]] std::uint64_t held() const noexcept { return held_; }
+  [[nodiscard]] std::uint64_t held(Use use) const noexcept { return sums_[index(use)]; }
 
   // Whether its connection is not to be read, either because the window is full (from the high mark
   // until half of it) or because of the budget.
@@ -91,10 +92,11 @@ class Account final : public RefCounted<Account>, private RingLink {
   friend class Budget;
   void pause() noexcept;
   void resume();
+  [[nodiscard]] static std::size_t index(Use use) noexcept { return static_cast<std::size_t>(use); }
 
   Owner* owner_;
-  std::uint64_t window_ = 0;
-  std::uint64_t rest_ = 0;
+  std::array<std::uint64_t, 3> sums_{};
+  std::uint64_t held_ = 0;  // all of them
   std::uint64_t window_bytes_;
   Ref<Budget> budget_;
   bool full_ = false;
@@ -104,7 +106,7 @@ class Account final : public RefCounted<Account>, private RingLink {
 // A number of bytes that count against an account as long as this lives.
 class Held {
  public:
-  Held() noexcept = default;
+  explicit Held(Account::Use use = Account::Use::rest) noexcept : use_(use) {}
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
   ~Held() { set({}, 0); }
@@ -116,6 +118,7 @@ class Held {
  private:
   Ref<Account> account_;
   std::uint64_t bytes_ = 0;
+  Account::Use use_;
 };
 
 }  // namespace v0

@@ -14,7 +14,7 @@ Block::Block(BlockPool& pool, std::size_t capacity)
 
 void Block::charge(const Ref<Account>& account, Account::Use use) {
   if (account_) {
-    if (use_ == use || use == Account::Use::rest) return;
+    if (use_ == use || use != Account::Use::window) return;
     account_->charge(use, capacity_);
     account_->release(use_, capacity_);
     use_ = use;

@@ -30,7 +30,7 @@ class Block final : public RefCounted<Block> {
   [[nodiscard]] std::string_view text() const noexcept { return text_; }
 
   // Counts the block against an account until the block is free. Once: further calls do nothing,
-  // but that what counted among the rest counts against the window when it is kept.
+  // but that what counted for something else counts against the window when it is kept.
   void charge(const Ref<Account>& account, Account::Use use);
   [[nodiscard]] bool charged() const noexcept { return static_cast<bool>(account_); }
   void last_ref_dropped() noexcept;

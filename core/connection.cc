@@ -78,7 +78,6 @@ bool Connection::on_bare_input(std::string_view& input) {
   if (std::holds_alternative<BareDecoder::NeedMore>(event)) return false;
   if (const auto* message = std::get_if<BareDecoder::Message>(&event)) {
     on_message(message->bytes);
-    if (refused_too_often()) return false;
   } else if (std::holds_alternative<BareDecoder::Ready>(event)) {
     Ref<Exchange>(ordered_)->let_through();
     pump();
@@ -95,8 +94,9 @@ void Connection::on_message(std::string_view message) {
   last_frame_ = true;
   if (server_->draining() && !command.spec.while_draining) {
     exchange->refuse({Errc::unavailable, "the server is stopping"}, false);
-  } else if (server_->budget().exhausted() && !command.spec.while_draining) {
-    exchange->refuse(server_->budget().error(), false);
+  } else if (const auto refusal = server_->budget().refusal();
+             refusal && !command.spec.while_draining) {
+    exchange->refuse(*refusal, false);
   } else if (command.spec.takes_body && message.size() > service_.message_bytes()) {
     const Error error{Errc::too_large,
                       "the message has " + std::to_string(message.size()) + " bytes or more, '" +
@@ -132,8 +132,9 @@ bool Connection::on_frame_input(std::string_view& input) {
     if (std::holds_alternative<Decoder::NeedMore>(*event)) {
       if (decoder_.inside_header()) {
         if (!std::exchange(in_header_, true)) header_since_ = server_->loop().now();
-        if (decoder_.held_bytes() > kSmallHeader && server_->budget().exhausted()) {
-          fail_protocol(server_->budget().error());
+        const auto refusal = server_->budget().refusal();
+        if (refusal && decoder_.held_bytes() > kSmallHeader) {
+          fail_protocol(*refusal);
           return false;
         }
       }
@@ -255,8 +256,8 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
                       std::to_string(limits.max_in_flight) + " (max_in_flight)",
                   "max_in_flight");
   }
-  if (server_->budget().exhausted() && !command->spec.while_draining) {
-    return exchange->refuse(server_->budget().error(), rule.one_way);
+  if (const auto refusal = server_->budget().refusal(); refusal && !command->spec.while_draining) {
+    return exchange->refuse(*refusal, rule.one_way);
   }
   if (command->spec.takes_body && frame_size > command->body_bytes) {
     return refuse(Errc::too_large,
@@ -302,13 +303,14 @@ void Connection::on_body(const Decoder::Body& body) {
 
 void Connection::on_end() {
   const Ref<Exchange> exchange = std::exchange(receiving_, {});
-  if (!exchange || !last_frame_) return;
+  if (!exchange) return;
+  if (!last_frame_) return exchange->count();
   exchange->on_end();
   if (exchange->state() == Exchange::State::done) forget(*exchange);
   // Replies without an id go out before the next request is looked at, and all at once where their
   // source has ended by now.
   if (!closed_ && (ordered_ || !ready_.alone())) pump();
-  exchange->count();
+  if (exchange->refs() > 1) exchange->count();  // it goes on
 }
 
 void Connection::on_input_end() {
@@ -472,11 +474,7 @@ void Connection::finish_if_done() {
   });
   if (!nothing_runs || open_frame_) return;
   if (state_ == State::poisoned) {
-    if (says_errors(wire())) {
-      (void)link_.append_head({.write_data_size = wire() == Wire::header,
-                               .status = "error",
-                               .members = error_members(*fatal_)});
-    }
+    (void)link_.append_head({.status = "error", .members = error_members(*fatal_)});
     linger(Observer::CloseReason::protocol_error);
   } else if (state_ == State::open && link_.input_ended()) {
     link_.shutdown_write();
@@ -694,7 +692,7 @@ void Connection::cancel_overdue(Time now) {
 }
 
 bool Connection::may_queue(const Buffer& reply) {
-  const std::uint64_t waiting = link_.account()->rest();
+  const std::uint64_t waiting = link_.account()->held(Account::Use::reply);
   return waiting == 0 || waiting + reply.size() <= server_->limits().output_hard_bytes;
 }
 

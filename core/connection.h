@@ -83,6 +83,7 @@ class Connection final : public LinkOwner {
   enum class State : std::uint8_t { open, poisoned, lingering };
 
   bool wants_input() override;
+  bool needs_input() override { return bare_.awaiting_ready(); }
   bool on_input(std::string_view& input) override;
   void on_input_end() override;
   void on_hangup() override;

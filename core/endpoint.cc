@@ -85,7 +85,6 @@ struct Count {
 };
 constexpr std::array kCounts = {
     Count{"backlog", &SocketOptions::backlog, 1, 65'535, kTcp | kLocal},
-    Count{"user_timeout_ms", &SocketOptions::user_timeout_ms, 0, 86'400'000, kTcp | kInherited},
     Count{"packet_bytes", &SocketOptions::packet_bytes, 64, 262'144, kTcp | kLocal | kInherited},
 };
 

@@ -15,8 +15,8 @@ inline namespace v0 {
 
 // What a socket is made with. Each is an option of the same name in a URL; switches are `on` or
 // `off`. Those that a transport does not have are refused there. An inherited socket was made by
-// somebody else: of it can be said what can be set afterwards, no_delay, keep_alive,
-// user_timeout_ms, the buffers and packet_bytes.
+// somebody else: of it can be said what can be set afterwards, no_delay, keep_alive, the buffers
+// and packet_bytes.
 struct SocketOptions {
   // Connections that the kernel completes before they are accepted; 1 to 65,535. More than a burst
   // of clients only hides that a server is too slow. (tcp, unix)
@@ -30,10 +30,6 @@ struct SocketOptions {
   bool no_delay = true;
   // A peer without power says nothing more: noticed after about two minutes of silence. (tcp)
   bool keep_alive = true;
-  // TCP_USER_TIMEOUT: a peer that has not acknowledged anything for so long, or has let nothing be
-  // sent, is given up by the system; 0: as the system does, after many minutes. Longer than
-  // Limits::write_stall_timeout_ms, or that is never met. (tcp, where the system has it)
-  std::uint32_t user_timeout_ms = 120'000;
   // An IPv6 listener takes IPv4 as well. (tcp, udp, on IPv6)
   bool dual_stack = false;
   // SO_RCVBUF and SO_SNDBUF in bytes, 1,024 to 1 GiB, of which the system takes as much as it is

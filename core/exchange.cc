@@ -54,7 +54,10 @@ void Exchange::refuse(const Error& error, bool one_way) {
   one_way_ = one_way;
   connection_->server().met(error);
   connection_->server().observer().on_refused(connection_->peer(), request_.cmd_, error);
-  connection_->request_refused();
+  // What the server lacks is not held against its peer, and one-way requests do not cost others.
+  if (!one_way && error.code != Errc::overloaded && error.code != Errc::unavailable) {
+    connection_->request_refused();
+  }
   reply(Reply::failure(error));
 }
 
@@ -93,8 +96,8 @@ bool Exchange::may_collect(std::size_t bytes) {
               "collected_body_bytes"});
     return false;
   }
-  if (server.budget().exhausted()) {
-    end_with(server.budget().error());
+  if (std::optional<Error> refusal = server.budget().refusal()) {
+    end_with(*std::move(refusal));
     return false;
   }
   return true;
@@ -170,12 +173,12 @@ void Exchange::reply(Reply reply) {
   if (state_ != State::running) return;
   state_ = State::replying;
   cancel_callback_ = nullptr;
-  (void)take_collected();
   handler_bytes_ = 0;
+  (void)take_collected();
   const bool nobody = one_way_ || lost_ || connection_->closed();
   if (auto* bytes = std::get_if<Buffer>(&reply.body); bytes != nullptr && !nobody) {
     if (connection_->may_queue(*bytes)) {
-      connection_->count(*bytes, Account::Use::rest);
+      connection_->count(*bytes, Account::Use::reply);
     } else {
       const Limits& limits = connection_->server().limits();
       reply = Reply::failure(
@@ -225,7 +228,6 @@ std::string Exchange::take_collected() {
 }
 
 void Exchange::count() {
-  if (state_ == State::done) return;
   held_.set(connection_->account(), sizeof(Exchange) + request_.header_->capacity() +
                                         collected_.capacity() + handler_bytes_ +
                                         (outgoing_ ? outgoing_->members_bytes() : 0));
@@ -234,8 +236,8 @@ void Exchange::count() {
 Result<void> Exchange::holds(std::uint64_t bytes) {
   if (state_ != State::running) return {};
   ServerCore& server = connection_->server();
-  if (bytes > handler_bytes_ && server.budget().exhausted()) {
-    return fail(server.budget().error());
+  if (bytes > handler_bytes_) {
+    if (std::optional<Error> refusal = server.budget().refusal()) return fail(*std::move(refusal));
   }
   handler_bytes_ = bytes;
   count();
@@ -305,15 +307,16 @@ void Exchange::complete() {
 
 // The one way to State::done. The handler is let go at the very end, as that may call anything.
 void Exchange::end(const std::optional<Error>& error) {
+  state_ = State::done;  // first, as the observer may end everything
   served(error);
+  handler_bytes_ = 0;
   (void)take_collected();
-  held_.set({}, 0);
-  state_ = State::done;
   done_at_ = connection_->server().loop().now();
   timer_.reset();
   cancel_callback_ = nullptr;
   const std::shared_ptr<Handler> handler = std::move(handler_);
   outgoing_.reset();
+  if (held_.bytes() > 0) count();  // until nobody has it any more, it takes its own memory
   connection_->exchange_done(*this);
 }
 

@@ -131,8 +131,8 @@ void Link::on_hangup(bool gone_too) {
 }
 
 bool Link::may_decode() {
-  return !closed() && (room() > 0 || options_.reads_when_full) &&
-         !(account_ && account_->closed()) && owner_.wants_input();
+  return !closed() && (room() > 0 || options_.reads_when_full) && owner_.wants_input() &&
+         (!account_ || !account_->closed() || owner_.needs_input());
 }
 
 bool Link::may_read() {
@@ -180,7 +180,7 @@ void Link::hold_input(Buffer rest) {
     rest = Buffer(std::move(copy), bytes);
   }
   held_ = std::move(rest);
-  count(held_);
+  count(held_, Account::Use::rest);
 }
 
 void Link::decode(std::string_view& input) {
@@ -422,12 +422,15 @@ void Link::write_pending() {
 bool Link::write_file(Pending& pending) {
   if (pending.fetching) return false;
   FileRange& range = std::get<FileRange>(pending.segments.front());
-  const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(range.length, kFileSlice));
-  if (range.offset >= pending.fetched_to &&
-      !stream_->file_is_cached(range.file->get(), range.offset, length)) {
+  std::uint64_t slice = std::min<std::uint64_t>(range.length, kFileSlice);
+  if (range.offset < pending.fetched_to) {
+    slice = std::min(slice, pending.fetched_to - range.offset);
+  } else if (!stream_->file_is_cached(range.file->get(), range.offset,
+                                      static_cast<std::size_t>(slice))) {
     fetch(pending, range);
     return false;
   }
+  const auto length = static_cast<std::size_t>(slice);
   const Stream::Moved moved = stream_->send_file(range.file->get(), range.offset, length);
   if (moved.outcome == Stream::Outcome::short_file) {
     gone("a file became shorter while it was sent", LinkOwner::Gone::ours);

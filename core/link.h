@@ -33,6 +33,8 @@ class LinkOwner : public RefCounted<LinkOwner> {
 
   // Whether the next piece of input may be looked at.
   [[nodiscard]] virtual bool wants_input() = 0;
+  // Whether it waits for input that frees memory: then it is read although memory is short.
+  [[nodiscard]] virtual bool needs_input() { return false; }
   // Consumes from the front of `input`; false when it needs bytes that have not come.
   virtual bool on_input(std::string_view& input) = 0;
   // The peer will send no more; all that it sent was consumed.
@@ -102,13 +104,12 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
   }
   // Not read for want of memory.
   [[nodiscard]] bool out_of_memory() const noexcept { return account_ && account_->paused(); }
-  // The error of a server that can hold no more; empty if it can.
+  // See Budget::refusal().
   [[nodiscard]] std::optional<Error> over_budget() const {
-    const Budget* budget = options_.budget;
-    return budget && budget->exhausted() ? std::optional(budget->error()) : std::nullopt;
+    return options_.budget != nullptr ? options_.budget->refusal() : std::nullopt;
   }
   // Counts the memory of a buffer, unless it counts already.
-  void count(const Buffer& bytes, Account::Use use = Account::Use::rest);
+  void count(const Buffer& bytes, Account::Use use = Account::Use::reply);
   // Gives back what an idle connection does not need.
   void shrink() noexcept;
 
@@ -169,7 +170,7 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
     std::deque<Segment> segments;
     std::size_t front_done = 0;  // bytes of a leading string that are written already
     std::uint64_t bytes = 0;
-    Held text;  // the strings among the segments
+    Held text{Account::Use::reply};  // the strings among the segments
     // Of a file in front: the pool fetches it from the disk, and has done so up to there.
     bool fetching = false;
     std::uint64_t fetched_to = 0;

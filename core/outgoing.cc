@@ -207,6 +207,7 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
     if (ended_early_ || step == Step::failed) return step;
     open_bytes_ = size;
     if (step == Step::waiting) {
+      link.count(piece.bytes);
       ahead_ = std::move(pulled);
       return step;
     }
@@ -233,8 +234,8 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
       unbind();
       if (done->error) message_.error = std::move(done->error);
       message_.body = Buffer::own(std::move(collected_));
-      held_.set({}, 0);
       link.count(std::get<Buffer>(message_.body));
+      held_.set({}, 0);
       message_.members.append(done->members);
       return advance_buffer(link);
     }
@@ -287,7 +288,10 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
   link.append(std::move(piece.bytes));
   if (last) return step;
   const bool waiting = std::holds_alternative<Source::Later>(next);
-  if (!waiting) ahead_ = std::move(next);
+  if (!waiting) {
+    if (const auto* ahead = std::get_if<Source::Piece>(&next)) link.count(ahead->bytes);
+    ahead_ = std::move(next);
+  }
   return waiting ? Step::waiting : step;
 }
 

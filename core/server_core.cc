@@ -14,6 +14,12 @@ namespace {
 
 // One look at all connections: a time limit is kept to within this.
 constexpr Millis kSweep(250);
+// A sweep that comes so much later than it should: the process was stopped, or a handler blocks.
+constexpr Millis kLateSweep(1'000);
+
+// A peer that acknowledges nothing of what it is sent for so long has gone: as long as one is
+// waited for that says nothing (keep_alive).
+constexpr Millis kSilence(120'000);
 
 // One-way requests that finish without their connections. A peer that makes more of them than the
 // disk takes loses the rest.
@@ -150,13 +156,13 @@ Result<void> ServerCore::has_room_for(const AddressCounts::Host& host) const {
                     std::string(name) + ")",
                 name);
   }
-  if (budget_->exhausted()) return fail(budget_->error());
+  if (std::optional<Error> refusal = budget_->refusal()) return fail(*std::move(refusal));
   return {};
 }
 
 void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
   const Ref<ServerCore> guard(this);  // the admission may end the server
-  Peer peer = stream->peer();
+  const Peer peer = stream->peer();
   const AddressCounts::Host host = AddressCounts::host_of(peer.address);
   if (const Result<void> room = has_room_for(host); !room) {
     return shed(std::move(stream), service.wire, room.error());
@@ -165,11 +171,15 @@ void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
     return shed(std::move(stream), service.wire, admitted.error());
   }
   if (shut_) return;
+  stream->give_up_after(std::max(Millis(options_.limits.write_stall_timeout_ms), kSilence));
   auto connection = make_ref<Connection>(*this, std::move(stream), service);
   connection->index = connections_.size();
   connections_.push_back(connection);
   addresses_.add(host);
-  if (!sweep_timer_.running()) sweep_timer_.start(kSweep);
+  if (!sweep_timer_.running()) {
+    sweep_timer_.start(kSweep);
+    last_sweep_ = loop_.now();
+  }
   observer_->on_accept(connection->peer());
   connection->start();
   if (draining_) connection->drain();
@@ -187,7 +197,7 @@ void ServerCore::remove(Connection& connection) {
 }
 
 bool ServerCore::add_orphan(Exchange& exchange) {
-  if (orphans_.size() >= kOrphans) return false;
+  if (orphans_.size() >= kOrphans || budget_->exhausted()) return false;
   orphans_.emplace_back(&exchange);
   return true;
 }
@@ -204,34 +214,41 @@ void ServerCore::remove_orphan(Exchange& exchange) {
 void ServerCore::sweep() {
   const Ref<ServerCore> guard(this);
   const Time now = loop_.now();
+  sweep_timer_.start(kSweep);
+  // Who was late while this process itself did not run cannot be told before the sockets are read.
+  if (now - std::exchange(last_sweep_, now) > kSweep + kLateSweep) return;
   // A connection that closes is replaced by the last one, so go from behind.
   for (std::size_t i = connections_.size(); i-- > 0;) {
     if (i < connections_.size()) Ref<Connection>(connections_[i])->tick(now);
   }
   relieve(now);
   observer_->on_memory(budget_->used());
-  if (!connections_.empty()) sweep_timer_.start(kSweep);
+  const std::vector<Ref<Exchange>> orphans = orphans_;
+  for (const Ref<Exchange>& orphan : orphans) {
+    if (!orphan->overdue(now)) continue;
+    observer_->on_limit("request_timeout_ms");
+    orphan->let_go();
+  }
+  if (connections_.empty() && orphans_.empty()) sweep_timer_.stop();
 }
 
-// What is paused for want of memory goes on by itself when others give some back. If nobody does,
-// the connection that holds most of all that are paused is ended, and in each further sweep the
-// next one.
+// What waits for want of memory goes on by itself when others give some back. If that does not get
+// less, the connection that holds most is ended, and in each further sweep the next one.
 void ServerCore::relieve(Time now) {
-  if (!budget_->has_paused()) {
+  if (!budget_->exhausted() && !budget_->has_paused()) {
     overloaded_since_.reset();
     return;
   }
-  if (!overloaded_since_ || resumed_ != budget_->resumed()) {
-    overloaded_since_ = now;
-    resumed_ = budget_->resumed();
-  }
+  const std::uint64_t used = budget_->used();
+  const bool less = used + budget_->limit() / 64 <= overloaded_used_;
+  if (!overloaded_since_ || less) overloaded_since_ = now;
+  if (*overloaded_since_ == now || used > overloaded_used_) overloaded_used_ = used;
   if (now - *overloaded_since_ < Millis(options_.limits.overload_timeout_ms)) return;
-  Ref<Connection> largest;
-  for (const Ref<Connection>& connection : connections_) {
-    if (!connection->out_of_memory()) continue;
-    if (!largest || connection->held_bytes() > largest->held_bytes()) largest = connection;
-  }
-  if (largest) largest->end_overloaded();
+  const auto largest = std::max_element(
+      connections_.begin(), connections_.end(),
+      [](const auto& left, const auto& right) { return left->held_bytes() < right->held_bytes(); });
+  if (largest == connections_.end() || (*largest)->held_bytes() == 0) return;
+  Ref<Connection>(*largest)->end_overloaded();
 }
 
 void ServerCore::drain(UniqueFunction<void(bool clean)> done) {

@@ -98,8 +98,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   AddressCounts addresses_;
   Ref<Budget> budget_;
   LinkOptions link_options_;
-  std::optional<Time> overloaded_since_;  // and nobody could go on since
-  std::uint64_t resumed_ = 0;             // of the budget, as of then
+  Time last_sweep_;
+  std::optional<Time> overloaded_since_;  // and it has not got less since
+  std::uint64_t overloaded_used_ = 0;     // as of then, or more
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;
   Timer drain_timer_;

@@ -5,8 +5,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <string>
 
 namespace cleave {
@@ -37,12 +39,14 @@ Result<void> set_buffers(int fd, const Endpoint& endpoint) {
   return {};
 }
 
-void set_user_timeout(int fd, std::uint32_t milliseconds) noexcept {
+void set_user_timeout(int fd, Millis silence) noexcept {
 #ifdef TCP_USER_TIMEOUT
-  (void)set_socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(milliseconds));
+  constexpr Millis kMost(std::numeric_limits<int>::max());
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                          static_cast<int>(std::min(silence, kMost).count()));
 #else
   (void)fd;
-  (void)milliseconds;
+  (void)silence;
 #endif
 }
 

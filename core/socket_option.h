@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cleave/core/endpoint.h"
+#include "cleave/core/time.h"
 #include "cleave/protocol/error.h"
 #include "cleave/protocol/result.h"
 
@@ -19,8 +20,8 @@ bool set_socket_option(int fd, int level, int name, int value) noexcept;
 // listens or connects: a window is announced then.
 [[nodiscard]] Result<void> set_buffers(int fd, const Endpoint& endpoint);
 
-// TCP_USER_TIMEOUT, where the system has it; 0 leaves it to the system.
-void set_user_timeout(int fd, std::uint32_t milliseconds) noexcept;
+// TCP_USER_TIMEOUT, where the system has it.
+void set_user_timeout(int fd, Millis silence) noexcept;
 
 // "cannot WHAT URL: REASON", with errno as the reason: `permission_denied`, `already_exists` where
 // the address is taken, or `io_error`.

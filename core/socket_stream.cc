@@ -29,7 +29,6 @@ Stream::Moved moved(ssize_t count) {
 
 void set_tcp_options(int fd, const SocketOptions& options) {
   (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
-  set_user_timeout(fd, options.user_timeout_ms);
   (void)set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keep_alive ? 1 : 0);
   if (!options.keep_alive) return;
   // About two minutes of silence.
@@ -166,6 +165,10 @@ void SocketStream::shutdown_write() {
 void SocketStream::reset_on_close() {
   const linger now{.l_onoff = 1, .l_linger = 0};
   (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+void SocketStream::give_up_after(Millis silence) {
+  if (!local_) set_user_timeout(socket_.get(), silence);
 }
 
 Peer SocketStream::peer() const {

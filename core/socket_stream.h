@@ -42,6 +42,7 @@ class SocketStream final : public Stream {
   [[nodiscard]] bool file_is_cached(int fd, std::uint64_t offset, std::size_t length) override;
   void shutdown_write() override;
   void reset_on_close() override;
+  void give_up_after(Millis silence) override;
   [[nodiscard]] Peer peer() const override;
 
  private:

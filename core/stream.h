@@ -69,6 +69,10 @@ class Stream {
   // got is not all.
   virtual void reset_on_close() = 0;
 
+  // A peer that acknowledges nothing of what was written for so long is given up: later reads and
+  // writes find it gone.
+  virtual void give_up_after(Millis silence) = 0;
+
   [[nodiscard]] virtual Peer peer() const = 0;
 };
 

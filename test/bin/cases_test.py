@@ -899,23 +899,21 @@ class Resources(DaemonTest):
 
     @unittest.skipIf(SANITIZED, "a sanitizer has its own way with memory")
     def test_77_where_the_system_has_no_more_memory_the_end_comes_with_a_sentence(self):
-        small = Daemon(config="[limits]\nmemory_bytes = 1_099_511_627_776\n",
+        # What a program does not read of its input is held, up to the window.
+        small = Daemon("--exec", "shell", config="[limits]\nmemory_bytes = 1_099_511_627_776\n"
+                                                 "window_bytes = 1_073_741_824\n",
                        preexec_fn=lambda: resource.setrlimit(
                            resource.RLIMIT_AS, (1_000 * MIB, 1_000 * MIB)))
         with small:
-            clients = []
-            try:
-                for _ in range(1_000):
-                    clients.append(Client(small.address, timeout=1))
-                    for id in range(16):
-                        clients[-1].send_frame(
-                            {"cmd": "upper", "id": id, "more": True, "data_size": MIB}, bytes(MIB))
-            except OSError:
-                pass  # it has ended
-            self.assertEqual(small.wait(), 1)
+            with Client(small.address) as client:
+                client.send_frame({"cmd": "exec", "argv": ["sleep", "100"], "data_size": 1 << 30})
+                try:
+                    for _ in range(1 << 10):
+                        client.send_bytes(bytes(MIB))
+                except OSError:
+                    pass  # it has ended
+                self.assertEqual(small.wait(), 1)
             self.assertIn("no more memory", small.rest_of_log()[-1])
-            for client in clients:
-                client.close()
 
     @unittest.skipUnless(FAKE_CLOCK.exists() and not SANITIZED, "needs libfaketime, and to be first")
     def test_81_a_wall_clock_that_jumps_meets_no_time_limit(self):

@@ -18,8 +18,9 @@ struct Owner final : Account::Owner {
   explicit Owner(Ref<Budget> budget = {}, std::uint64_t window = 2 * kMiB)
       : account(make_ref<Account>(*this, window, std::move(budget))) {}
   ~Owner() {
-    account->release(Use::rest, account->rest());
-    account->release(Use::window, account->held());
+    for (const Use use : {Use::window, Use::reply, Use::rest}) {
+      account->release(use, account->held(use));
+    }
     account->detach();
   }
   void on_account_open() override { ++opened; }
@@ -127,6 +128,20 @@ TEST_CASE("whoever is paused goes on when a quarter of the budget is free") {
   CHECK(second.opened == 1);
 }
 
+TEST_CASE("whoever holds nothing any more goes on at once") {
+  const Ref<Budget> budget = make_ref<Budget>(8 * kMiB);
+  Owner first(budget);
+  Owner second(budget);
+  first.account->charge(Use::reply, kMiB);
+  second.account->charge(Use::rest, 7 * kMiB);
+  CHECK(first.account->closed());
+  first.account->release(Use::reply, kMiB - 1);
+  CHECK(first.account->paused());
+  first.account->release(Use::reply, 1);
+  CHECK_FALSE(first.account->closed());
+  CHECK(first.opened == 1);
+}
+
 TEST_CASE("a greater limit lets everybody go on") {
   const Ref<Budget> budget = make_ref<Budget>(8 * kMiB);
   Owner owner(budget);
@@ -161,10 +176,10 @@ TEST_CASE("a held number counts as long as it lives, and moves to where it is se
     Held held;
     held.set(first.account, 100);
     held.set(first.account, 70);
-    CHECK(first.account->rest() == 70);
+    CHECK(first.account->held(Use::rest) == 70);
     held.set(second.account, 70);
-    CHECK(first.account->rest() == 0);
-    CHECK(second.account->rest() == 70);
+    CHECK(first.account->held(Use::rest) == 0);
+    CHECK(second.account->held(Use::rest) == 70);
   }
   CHECK(budget->used() == 0);
 }

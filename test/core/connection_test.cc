@@ -939,6 +939,31 @@ TEST_CASE("the server may be destroyed while requests run; tokens then do nothin
   for (ReplyToken& token : world.kept.tokens) std::move(token).ok();
 }
 
+TEST_CASE("the server may be destroyed when its observer hears that a request was served, once") {
+  struct Ender final : Observer {
+    void on_served(const Served&) override {
+      ++served;
+      test->destroy_server();
+    }
+    TestServer* test = nullptr;
+    int served = 0;
+  } ender;
+  TestServer test(
+      [](Router& router, Loop&) {
+        router.add("hello", {.summary = "says hello"},
+                   collected([](const Request&, std::string_view) -> Result<Reply> {
+                     return Reply::text("hello");
+                   }));
+      },
+      {.observer = &ender});
+  ender.test = &test;
+  TestPeer peer = test.connect();
+  peer.send(R"({"cmd":"hello","id":1})");
+  test.settle();
+  CHECK(ender.served == 1);
+  CHECK(peer.wire().closed());
+}
+
 TEST_CASE("the server may be destroyed from inside a handler's calls") {
   for (const char* when : {"make", "body", "end"}) {
     std::unique_ptr<TestServer> test;

@@ -263,7 +263,6 @@ TEST_CASE("every option has its transports") {
   has("keep_alive=off", "tf");
   has("dual_stack=on", "tu");
   has("backlog=5", "tl");
-  has("user_timeout_ms=5", "tf");
   has("packet_bytes=500&wire=raw", "tlf");
   has("receive_buffer=5000", "tulf");
   has("send_buffer=5000", "tulf");
@@ -278,7 +277,6 @@ TEST_CASE("every option has its values") {
   is_switch("keep_alive", true, &Options::keep_alive);
   is_switch("dual_stack", false, &Options::dual_stack);
   is_number("backlog", 1, 65'535, &Options::backlog);
-  is_number("user_timeout_ms", 0, 86'400'000, &Options::user_timeout_ms);
   is_number("packet_bytes", 64, 262'144, &Options::packet_bytes);
   is_number("receive_buffer", 1'024, 1'073'741'824, &Options::receive_buffer);
   is_number("send_buffer", 1'024, 1'073'741'824, &Options::send_buffer);

@@ -76,6 +76,7 @@ class CLEAVE_API MemoryStream final : public Stream {
   [[nodiscard]] bool file_is_cached(int fd, std::uint64_t offset, std::size_t length) override;
   void shutdown_write() override;
   void reset_on_close() override;
+  void give_up_after(Millis /*silence*/) override {}
   [[nodiscard]] Peer peer() const override;
 
  private:

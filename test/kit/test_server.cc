@@ -81,6 +81,11 @@ void TestServer::advance(Millis by) {
   settle();
 }
 
+void TestServer::stand_still(Millis by) {
+  clock_.advance(by);
+  loop_->step();
+}
+
 bool TestServer::run_until(const std::function<bool()>& done) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (!done()) {

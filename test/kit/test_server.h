@@ -61,6 +61,8 @@ class CLEAVE_API TestServer {
   void settle();
   // Moves the clock in steps as small as the server's coarsest timer, and settles after each.
   void advance(Millis by);
+  // Moves the clock in one step, as if the process had been stopped meanwhile, and runs one turn.
+  void stand_still(Millis by);
   // Runs the loop, waiting, until `done`; for work in the pool. Gives up after a minute: false.
   [[nodiscard]] bool run_until(const std::function<bool()>& done);
 
