@@ -32,8 +32,8 @@ namespace {
 
 constexpr std::uint64_t kGathered = 512;
 
-// A reply that was taken for a good one.
-struct Good {
+// A reply that was taken as whole.
+struct Whole {
   std::uint64_t id = 0;
   std::string header;  // on the wire header
   std::string body;
@@ -44,7 +44,7 @@ struct Tally {
   std::size_t asked = 0;
   std::size_t ended = 0;
   std::size_t handlers = 0;  // that are alive
-  std::vector<Good> good;
+  std::vector<Whole> whole;  // the good ones, and on the wire header the server's errors
 
   void count(const Result<void>& outcome) {
     ++ended;
@@ -56,7 +56,8 @@ struct Tally {
 // Sees a reply as it comes, keeps some of it, and does what the input says when it ends.
 class Handling final : public ReplyHandler {
  public:
-  Handling(Tally& tally, std::uint64_t id, std::vector<Buffer>& kept, std::function<void()> at_end)
+  Handling(Tally& tally, std::uint64_t id, std::vector<Buffer>& kept,
+           std::function<void(Whole reply, bool good)> at_end)
       : tally_(tally), kept_(kept), at_end_(std::move(at_end)), reply_{id, {}, {}} {
     ++tally_.handlers;
   }
@@ -74,15 +75,14 @@ class Handling final : public ReplyHandler {
   void on_end(Result<void> outcome, const Header* /*header*/) override {
     require(!std::exchange(ended_, true), "a reply ends once");
     tally_.count(outcome);
-    if (outcome) tally_.good.push_back(reply_);
-    at_end_();
+    at_end_(std::move(reply_), outcome.has_value());
   }
 
  private:
   Tally& tally_;
   std::vector<Buffer>& kept_;
-  std::function<void()> at_end_;
-  Good reply_;
+  std::function<void(Whole reply, bool good)> at_end_;
+  Whole reply_;
   bool ended_ = false;
 };
 
@@ -155,10 +155,16 @@ class World {
   }
 
   std::unique_ptr<ReplyHandler> handling(std::uint8_t how) {
-    return std::make_unique<Handling>(tally_, next_id(), kept_, [this, what = how >> 6U] {
-      if (client_ && client_->connected()) ++ended_alive_;
-      at_end(what);
-    });
+    return std::make_unique<Handling>(
+        tally_, next_id(), kept_, [this, what = how >> 6U](Whole reply, bool good) {
+          if (client_ && client_->connected()) ++ended_alive_;
+          require(
+              wire_ != Wire::ready || !good || !reply.body.empty() || !bare_ || !bare_->connected(),
+              "no message follows an empty reply on the wire ready");
+          const bool said = bare_ && bare_->connected() && !reply.header.empty();
+          if (good || said) tally_.whole.push_back(std::move(reply));
+          at_end(what);
+        });
   }
 
   // From inside a call of the client.
@@ -181,7 +187,7 @@ class World {
         return;
       }
       require(answer->body.size() <= kGathered, "no more is gathered than allowed");
-      tally_.good.push_back({id, {}, answer->body});
+      tally_.whole.push_back({id, {}, answer->body});
     }));
   }
 
@@ -315,7 +321,7 @@ class World {
     require(ended_alive_ <= sent.last_frames + cancels_ + refused_,
             "a reply ends with its last frame");
     if (cancels_ > 0) return;  // those have ids, too
-    for (const Good& good : tally_.good) {
+    for (const Whole& good : tally_.whole) {
       const auto [from, to] = sent.good.equal_range(good.id);
       require(std::any_of(from, to,
                           [&](const auto& reply) { return reply.second.ends_with(good.body); }),
@@ -327,15 +333,15 @@ class World {
   // its end.
   void look_at_bare_replies() const {
     std::size_t at = 0;
-    for (const Good& good : tally_.good) {
-      std::string bytes = good.body;
-      if (wire_ == Wire::header) bytes = frame_bytes(good.header, good.body);
+    for (const Whole& reply : tally_.whole) {
+      std::string bytes = reply.body;
+      if (wire_ == Wire::header) bytes = frame_bytes(reply.header, reply.body);
       if (wire_ == Wire::prefix) {
         bytes = length_bytes(static_cast<std::uint32_t>(bytes.size())) + bytes;
       }
-      require(sent_.substr(at).starts_with(bytes), "a good reply is the one that was sent");
+      require(sent_.substr(at).starts_with(bytes), "a whole reply is the one that was sent");
       at += bytes.size();
-      require(at == 0 || piece_ends_.contains(at), "a good reply has nothing behind it");
+      require(at == 0 || piece_ends_.contains(at), "a whole reply has nothing behind it");
     }
   }
 
