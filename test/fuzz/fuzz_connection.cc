@@ -59,18 +59,22 @@ struct Visitor {
   void look_at_replies() {
     if (wire == Wire::frame) return look_at_frames();
     const std::string received = peer.wire().take_received();
-    if (cmd == "upper" && wire != Wire::header) {
-      require(std::none_of(received.begin(), received.end(),
-                           [](char c) { return c >= 'a' && c <= 'z'; }),
-              "a bare reply is the command's");
-    }
     // Where the digits of the wire ready end, only its client knows: it says so.
-    if (wire == Wire::ready) return;
+    if (wire == Wire::ready) return look_at_body(received);
     for (std::string_view input = received;;) {
       const auto event = replies.next(input);
       require(event.has_value(), "a bare reply is one");
       if (std::holds_alternative<BareReplyDecoder::NeedMore>(*event)) return;
+      if (const auto* body = std::get_if<BareReplyDecoder::Body>(&*event)) {
+        look_at_body(body->bytes);
+      }
     }
+  }
+
+  void look_at_body(std::string_view bytes) const {
+    require(cmd != "upper" || std::none_of(bytes.begin(), bytes.end(),
+                                           [](char c) { return c >= 'a' && c <= 'z'; }),
+            "a bare reply is the command's");
   }
 
   void look_at_frames() {
