@@ -6,10 +6,13 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "cleave/handlers/echo.h"
 #include "cleave/handlers/upper.h"
+#include "cleave/protocol/bare_reply_decoder.h"
 #include "cleave/protocol/utf8.h"
 #include "cleave/testing/frame_bytes.h"
 #include "cleave/testing/test_server.h"
@@ -48,13 +51,33 @@ class Hoarder final : public Handler {
 struct Visitor {
   TestPeer peer;
   Wire wire;
+  std::string cmd;
   bool gone = false;
+  std::unique_ptr<HeaderParser> parser = std::make_unique<HeaderParser>();
+  BareReplyDecoder replies{wire == Wire::frame ? Wire::raw : wire, *parser};
 
   void look_at_replies() {
-    if (wire != Wire::frame) {
-      (void)peer.wire().take_received();
-      return;
+    if (wire == Wire::frame) return look_at_frames();
+    const std::string received = peer.wire().take_received();
+    // Where the digits of the wire ready end, only its client knows: it says so.
+    if (wire == Wire::ready) return look_at_body(received);
+    for (std::string_view input = received;;) {
+      const auto event = replies.next(input);
+      require(event.has_value(), "a bare reply is one");
+      if (std::holds_alternative<BareReplyDecoder::NeedMore>(*event)) return;
+      if (const auto* body = std::get_if<BareReplyDecoder::Body>(&*event)) {
+        look_at_body(body->bytes);
+      }
     }
+  }
+
+  void look_at_body(std::string_view bytes) const {
+    require(cmd != "upper" || std::none_of(bytes.begin(), bytes.end(),
+                                           [](char c) { return c >= 'a' && c <= 'z'; }),
+            "a bare reply is the command's");
+  }
+
+  void look_at_frames() {
     for (const Frame& frame : peer.read_all()) {
       const bool more = frame.header->frame().more;
       const std::string status = frame.text("status");
@@ -132,7 +155,7 @@ class World {
     constexpr std::array<const char*, 3> kCommands = {"twice", "keep", "upper"};
     const char* cmd = kCommands[visitors_.size() % kCommands.size()];
     visitors_.push_back(
-        {test_.connect({.wire = wire, .cmd = wire == Wire::frame ? "" : cmd}), wire});
+        {test_.connect({.wire = wire, .cmd = wire == Wire::frame ? "" : cmd}), wire, cmd});
   }
 
   void send_frame(Choices& input, MemoryPeer& wire) {
