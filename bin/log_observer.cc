@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/log_observer.h"
 
+#include <utility>
+
 namespace cleave {
 inline namespace v0 {
+
+bool LogObserver::Throttle::open(std::optional<std::uint64_t>& skipped) {
+  // Enough to see what goes on, and a bounded number of megabytes a day.
+  constexpr unsigned kLinesASecond = 20;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - since_ >= std::chrono::seconds(1)) {
+    since_ = now;
+    written_ = 0;
+  }
+  if (++written_ > kLinesASecond) {
+    ++skipped_;
+    return false;
+  }
+  if (skipped_ > 0) skipped = std::exchange(skipped_, 0);
+  return true;
+}
 
 void LogObserver::on_unlistening(std::string_view url) {
   log_.write(LogLevel::debug, "unlistening", {{"url", url}});
@@ -13,8 +31,10 @@ void LogObserver::on_accept(const Peer& peer) {
 }
 
 void LogObserver::on_shed(const Error& error) {
+  std::optional<std::uint64_t> skipped;
+  if (!sheds_.open(skipped)) return;
   log_.write(LogLevel::warning, "shed",
-             {{"code", to_string(error.code)}, {"message", error.message}});
+             {{"code", to_string(error.code)}, {"message", error.message}, {"skipped", skipped}});
 }
 
 void LogObserver::on_datagram_dropped(const Peer& peer, DropReason reason) {
@@ -43,11 +63,14 @@ void LogObserver::on_served(const Served& served) {
 }
 
 void LogObserver::on_refused(const Peer& peer, std::string_view cmd, const Error& error) {
+  std::optional<std::uint64_t> skipped;
+  if (!refusals_.open(skipped)) return;
   log_.write(LogLevel::info, "refused",
              {{"peer", peer.address},
               {"cmd", cmd},
               {"code", to_string(error.code)},
-              {"message", error.message}});
+              {"message", error.message},
+              {"skipped", skipped}});
 }
 
 void LogObserver::on_cancel(const Peer& peer, std::string_view cmd, CancelReason reason) {
@@ -56,8 +79,10 @@ void LogObserver::on_cancel(const Peer& peer, std::string_view cmd, CancelReason
 }
 
 void LogObserver::on_protocol_error(const Peer& peer, const Error& error) {
+  std::optional<std::uint64_t> skipped;
+  if (!protocol_errors_.open(skipped)) return;
   log_.write(LogLevel::warning, "protocol_error",
-             {{"peer", peer.address}, {"message", error.message}});
+             {{"peer", peer.address}, {"message", error.message}, {"skipped", skipped}});
 }
 
 void LogObserver::on_close(const Peer& peer, CloseReason reason, std::string_view detail,

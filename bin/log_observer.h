@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
 #include "cleave/bin/log.h"
 #include "cleave/core/observer.h"
 
@@ -30,7 +34,23 @@ class LogObserver final : public Observer {
   void on_resume(const Peer& peer) override;
 
  private:
+  // Lines that a peer can cause for next to nothing are so many a second at the most; the first one
+  // behind a gap says how many there were in it.
+  class Throttle {
+   public:
+    // Whether to write now, and how many were not written before.
+    [[nodiscard]] bool open(std::optional<std::uint64_t>& skipped);
+
+   private:
+    std::chrono::steady_clock::time_point since_{};
+    unsigned written_ = 0;
+    std::uint64_t skipped_ = 0;
+  };
+
   Log& log_;
+  Throttle sheds_;
+  Throttle refusals_;
+  Throttle protocol_errors_;
 };
 
 }  // namespace v0

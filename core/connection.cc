@@ -163,9 +163,11 @@ bool Connection::on_frame_input(std::string_view& input) {
 
 void Connection::on_head(const Ref<const Header>& header) {
   const FrameHead& frame = header->frame();
-  if (live_.size() >= server_->limits().max_in_flight * kUnendedFactor) {
+  const auto unended = static_cast<std::uint64_t>(std::count_if(
+      live_.begin(), live_.end(), [](const auto& exchange) { return !exchange->body_ended(); }));
+  if (unended >= server_->limits().max_in_flight * kUnendedFactor) {
     return fail_protocol({Errc::protocol_error,
-                          std::to_string(live_.size()) +
+                          std::to_string(unended) +
                               " requests of this connection have not ended their bodies, and "
                               "max_in_flight is " +
                               std::to_string(server_->limits().max_in_flight),

@@ -2,38 +2,30 @@
 #pragma once
 // Internal: how many files are open for requests.
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <string>
 
+#include "cleave/core/address_counts.h"
+#include "cleave/core/request.h"
 #include "cleave/protocol/result.h"
 
 namespace cleave {
 inline namespace v0 {
 
 // Descriptors are the process's: whoever has a put or a get under way has some of them, and those
-// who connect need theirs.
+// who connect need theirs. One host gets a quarter of the places at the most; this machine's own
+// programs may have all.
 class OpenFiles {
  public:
-  explicit OpenFiles(std::uint64_t limit) noexcept : limit_(limit) {}
+  explicit OpenFiles(std::uint64_t limit);
 
   // A place for one request's file, as long as the pointer or a copy of it lives, on whichever
-  // thread that ends; `busy` where all are taken.
-  [[nodiscard]] Result<std::shared_ptr<void>> take() {
-    if (*open_ >= limit_) {
-      return fail(Errc::busy,
-                  std::to_string(limit_) + " files are open for others (store_max_open)",
-                  "store_max_open");
-    }
-    ++*open_;
-    return std::shared_ptr<void>(nullptr, [open = open_](void*) { --*open; });
-  }
+  // thread that ends; `busy` where there is none.
+  [[nodiscard]] Result<std::shared_ptr<void>> take(const Peer& peer);
 
  private:
-  std::uint64_t limit_;
-  std::shared_ptr<std::atomic<std::uint64_t>> open_ =
-      std::make_shared<std::atomic<std::uint64_t>>(0);
+  struct State;
+  std::shared_ptr<State> state_;  // shared with the places
 };
 
 }  // namespace v0

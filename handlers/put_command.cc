@@ -228,7 +228,7 @@ void add_put(Router& router, Loop& loop, std::shared_ptr<const FileStore> store,
           std::move(token).fail(std::move(upload.error()));
           return nullptr;
         }
-        Result<std::shared_ptr<void>> place = open_files->take();
+        Result<std::shared_ptr<void>> place = open_files->take(request.peer());
         if (!place) {
           std::move(token).fail(std::move(place.error()));
           return nullptr;

@@ -103,7 +103,7 @@ void get(Loop& loop, const Store& store, OpenFiles& open_files, const Request& r
   Range range;
   range.offset = static_cast<std::uint64_t>(*request.integer_or("offset", 0, kNoLimit, 0));
   range.length = static_cast<std::uint64_t>(*request.integer_or("length", 0, kNoLimit, kNoLimit));
-  Result<std::shared_ptr<void>> place = open_files.take();
+  Result<std::shared_ptr<void>> place = open_files.take(request.peer());
   if (!place) return std::move(token).fail(std::move(place.error()));
   answer(
       loop, std::move(token),
@@ -280,7 +280,7 @@ void verify(Loop& loop, const Store& store, OpenFiles& open_files, const Request
             ReplyToken token) {
   Result<FileName> name = name_argument(request, "filename");
   if (!name) return std::move(token).fail(std::move(name.error()));
-  Result<std::shared_ptr<void>> place = open_files.take();
+  Result<std::shared_ptr<void>> place = open_files.take(request.peer());
   if (!place) return std::move(token).fail(std::move(place.error()));
   std::make_shared<Verify>(loop, store, *std::move(place), *std::move(name), std::move(token))
       ->start();
@@ -288,7 +288,9 @@ void verify(Loop& loop, const Store& store, OpenFiles& open_files, const Request
 
 constexpr LimitOf<StoreOptions> kLimits[] = {
     {"store_max_open", &StoreOptions::store_max_open, 1, 100'000,
-     "files that are stored, sent or verified at once: each takes up to two descriptors"},
+     "files that are stored, sent or verified at once, a quarter of them for one host: each takes "
+     "up "
+     "to two descriptors"},
 };
 static_assert(std::size(kLimits) * sizeof(std::uint64_t) == sizeof(StoreOptions));
 

@@ -32,7 +32,8 @@ struct StoreOptions {
 //   an invalid argument.
 // - list: a line for each entry. Entries that no file name can name are left out (FileName).
 // - verify: reads the file in steps, and stops between two of them when it is cancelled.
-// - Above `store_max_open` puts, gets and verifies under way, more of them are refused with `busy`.
+// - Above `store_max_open` puts, gets and verifies under way, more of them are refused with `busy`,
+//   and above a quarter of that for one host other than this machine.
 //
 // A process that runs it should ignore SIGXFSZ if it has a limit for the size of files: exceeding
 // that is then `too_large`.

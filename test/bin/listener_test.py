@@ -41,6 +41,14 @@ def activation(sockets, names=None, **environment):
     return command, {"pass_fds": numbers, "env": environment}
 
 
+def target(link):
+    """What a link leads to; None where it has gone meanwhile."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return None
+
+
 class Activated(Daemon):
     """A cleaved that inherits sockets."""
 
@@ -53,7 +61,7 @@ class Activated(Daemon):
         """True while the daemon has the socket among its descriptors."""
         inode = f"socket:[{os.fstat(inherited.fileno()).st_ino}]"
         folder = pathlib.Path(f"/proc/{self.process.pid}/fd")
-        return inode in [os.readlink(each) for each in folder.iterdir()]
+        return any(inode == target(each) for each in folder.iterdir())
 
 
 def tcp_listener(host="127.0.0.1"):

@@ -578,12 +578,13 @@ TEST_CASE("whoever was paused and has read all is read again at once, whatever t
   for (TestPeer* peer : {&holder, &oldest}) peer->wire().set_room(100 * kMiB);
   world.test.settle();
   for (TestPeer* peer : {&holder, &oldest}) {
-    peer->read_all();
+    CHECK_FALSE(peer->read_all().empty());
     CHECK(turns_until_echo(world, *peer) > 0);
   }
 }
 
-TEST_CASE("many that hold little and take a byte now and then cannot keep the server out of memory") {
+TEST_CASE(
+    "many that hold little and take a byte now and then cannot keep the server out of memory") {
   World world({.memory_bytes = 8 * kMiB, .overload_timeout_ms = 2'000});
   TestPeer other = world.test.connect();
   std::deque<TestPeer> peers;
@@ -606,12 +607,12 @@ TEST_CASE("many that hold little and take a byte now and then cannot keep the se
 TEST_CASE("who is slow but goes on is not ended for want of memory") {
   World world({.memory_bytes = 8 * kMiB, .overload_timeout_ms = 2'000});
   TestPeer holder = world.unread_replies(8);
-  for (int i = 0; i < 40; ++i) {
-    holder.wire().set_room(100'000);  // a second's worth
+  for (int i = 0; i < 20; ++i) {
+    holder.wire().set_room(600'000);  // a reply in two seconds
     world.test.advance(Millis(1'000));
     REQUIRE_FALSE(holder.wire().closed());
   }
-  CHECK(world.memory() < 6 * kMiB);
+  CHECK(world.memory() == 0);
 }
 
 TEST_CASE("long headers count as long as anybody has their requests") {
@@ -664,11 +665,15 @@ TEST_CASE("what a handler held does not stand in the way of its own reply") {
 TEST_CASE("pieces that were pulled before there was room for them count") {
   World world;
   TestPeer peer = world.test.connect();
-  for (int id = 0; id < 20; ++id) peer.send("{\"cmd\":\"endless\",\"id\":" + std::to_string(id) + "}");
-  world.test.loop().step();
+  for (int id = 0; id < 20; ++id) {
+    peer.send("{\"cmd\":\"keep\",\"id\":" + std::to_string(id) + "}");
+  }
   peer.wire().set_room(0);
   world.test.settle();
-  for (int i = 0; i < 20; ++i) {
+  for (ReplyToken& token : world.tokens) {
+    std::move(token).ok({}, std::shared_ptr<Source>(std::make_shared<Endless>()));
+  }
+  for (int i = 0; i < 40; ++i) {
     peer.wire().set_room(70'000);
     world.test.settle();
   }

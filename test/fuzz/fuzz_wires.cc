@@ -57,7 +57,7 @@ std::string naive_messages(Pieces reads, std::size_t packet_bytes, bool ready) {
 }
 
 std::string messages(Pieces reads, std::size_t packet_bytes, bool ready) {
-  BareDecoder decoder(packet_bytes);
+  BareDecoder decoder(static_cast<std::uint32_t>(packet_bytes));
   std::string events;
   while (!reads.empty()) {
     for (std::string_view input = reads.next();;) {
