@@ -228,6 +228,7 @@ void ServerCore::sweep() {
     if (!orphan->overdue(now)) continue;
     observer_->on_limit("request_timeout_ms");
     orphan->let_go();
+    remove_orphan(*orphan);
   }
   if (connections_.empty() && orphans_.empty()) sweep_timer_.stop();
 }

@@ -602,6 +602,20 @@ TEST_CASE("a one-way request that was wholly received goes on after its connecti
   CHECK(world.kept.handlers == 0);
 }
 
+TEST_CASE("a one-way request that outlives its connection ends at its time as any other") {
+  World world({.limits = {.request_timeout_ms = 10'000}});
+  TestPeer peer = world.test.connect();
+  peer.send(R"({"cmd":"oneway","filesize":0})");
+  world.test.settle();
+  peer.wire().reset();
+  world.test.advance(Millis(9'000));
+  CHECK(world.test.server()->connections() == 0);
+  CHECK(world.kept.handlers == 1);
+  world.test.advance(Millis(2'000));
+  CHECK(world.kept.handlers == 0);
+  CHECK(world.kept.cancelled == std::vector{CancelReason::peer_gone});
+}
+
 TEST_CASE("a drain refuses what is new, finishes what runs, and ends clean") {
   World world;
   TestPeer idle = world.test.connect();
