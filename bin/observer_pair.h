@@ -31,7 +31,9 @@ class ObserverPair final : public Observer {
     tell(&Observer::on_cancel, peer, cmd, reason);
   }
   void on_limit(std::string_view limit) override { tell(&Observer::on_limit, limit); }
-  void on_memory(std::uint64_t bytes) override { tell(&Observer::on_memory, bytes); }
+  void on_memory(std::uint64_t bytes, std::uint64_t most) override {
+    tell(&Observer::on_memory, bytes, most);
+  }
   void on_protocol_error(const Peer& peer, const Error& error) override {
     tell(&Observer::on_protocol_error, peer, error);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/core/account.h"
 
+#include <algorithm>
 #include <cassert>
 #include <string>
 
@@ -17,6 +18,7 @@ constexpr std::uint64_t kLargeBytes = 256 * 1024;
 
 void Budget::charge(std::uint64_t bytes) noexcept {
   used_ += bytes;
+  peak_ = std::max(peak_, used_);
   if (used_ < limit_ - limit_ / 8) return;
   const bool at_most_one = large_.next() == large_.previous();
   if (!at_most_one) static_cast<Account*>(large_.previous())->pause();
@@ -74,10 +76,18 @@ void Account::release(Use use, std::uint64_t bytes) {
   }
   // Whoever holds nothing has nothing to wait for.
   if (paused_ && held_ == 0) resume();
-  if (full_ && held(Use::window) <= window_bytes_ / 2) {
-    full_ = false;
-    if (owner_ != nullptr) owner_->on_account_open();
-  }
+  open_window();
+}
+
+void Account::open_window() {
+  if (!full_ || held(Use::window) > window_bytes_ / 2) return;
+  full_ = false;
+  if (owner_ != nullptr) owner_->on_account_open();
+}
+
+void Account::set_window(std::uint64_t window_bytes) {
+  window_bytes_ = window_bytes;
+  open_window();
 }
 
 bool Account::closed() noexcept {

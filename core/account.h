@@ -30,6 +30,8 @@ class Budget final : public RefCounted<Budget> {
   explicit Budget(std::uint64_t limit) noexcept : limit_(limit) {}
 
   [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
+  // The most since the last call.
+  [[nodiscard]] std::uint64_t take_peak() noexcept { return std::exchange(peak_, used_); }
   [[nodiscard]] std::uint64_t limit() const noexcept { return limit_; }
   [[nodiscard]] bool exhausted() const noexcept { return used_ >= limit_; }
   // What is said to whoever would make more; empty as long as that may be.
@@ -45,6 +47,7 @@ class Budget final : public RefCounted<Budget> {
   void resume_if_room();
 
   std::uint64_t used_ = 0;
+  std::uint64_t peak_ = 0;
   std::uint64_t limit_;
   RingLink large_;   // accounts that hold much and are not paused, the oldest first
   RingLink paused_;  // the oldest first, newer than those of large_
@@ -84,7 +87,7 @@ class Account final : public RefCounted<Account>, private RingLink {
   [[nodiscard]] bool closed() noexcept;
   [[nodiscard]] bool paused() const noexcept { return paused_; }
 
-  void set_window(std::uint64_t window_bytes) noexcept { window_bytes_ = window_bytes; }
+  void set_window(std::uint64_t window_bytes);
   // The connection has ended: nobody is to hear anything. What is still held goes on to count.
   void detach() noexcept;
 
@@ -92,6 +95,7 @@ class Account final : public RefCounted<Account>, private RingLink {
   friend class Budget;
   void pause() noexcept;
   void resume();
+  void open_window();
   [[nodiscard]] static std::size_t index(Use use) noexcept { return static_cast<std::size_t>(use); }
 
   Owner* owner_;

@@ -17,6 +17,8 @@ constexpr Millis kDrainLinger(250);
 // begins more of them than this many times max_in_flight without ending one does not mean well.
 constexpr std::uint64_t kUnendedFactor = 4;
 constexpr Millis kMinute(60'000);
+// So few requests are found by looking at each; more have a map.
+constexpr std::size_t kFewLive = 32;
 // When the server is out of memory, a header that comes in so many pieces is not waited for.
 constexpr std::size_t kSmallHeader = 4 * 1024;
 
@@ -163,16 +165,6 @@ bool Connection::on_frame_input(std::string_view& input) {
 
 void Connection::on_head(const Ref<const Header>& header) {
   const FrameHead& frame = header->frame();
-  const auto unended = static_cast<std::uint64_t>(std::count_if(
-      live_.begin(), live_.end(), [](const auto& exchange) { return !exchange->body_ended(); }));
-  if (unended >= server_->limits().max_in_flight * kUnendedFactor) {
-    return fail_protocol({Errc::protocol_error,
-                          std::to_string(unended) +
-                              " requests of this connection have not ended their bodies, and "
-                              "max_in_flight is " +
-                              std::to_string(server_->limits().max_in_flight),
-                          "max_in_flight"});
-  }
   last_frame_ = !frame.more;
   receiving_ = {};
   if (const std::optional<Value> cmd = header->find("cmd")) {
@@ -181,7 +173,8 @@ void Connection::on_head(const Ref<const Header>& header) {
           {Errc::protocol_error,
            "id " + std::to_string(*frame.id) + " is in use by a request that has not ended"});
     }
-    return begin(header, *cmd);
+    if (may_add()) begin(header, *cmd);
+    return;
   }
   if (Exchange* exchange = frame.id ? find(*frame.id) : nullptr) {
     if (exchange->body_ended()) {
@@ -192,6 +185,7 @@ void Connection::on_head(const Ref<const Header>& header) {
     receiving_ = Ref<Exchange>(exchange);
     return;
   }
+  if (!may_add()) return;
   add(header, {})
       ->refuse({Errc::invalid_argument,
                 frame.id ? "a frame without cmd continues the request with its id, "
@@ -201,9 +195,32 @@ void Connection::on_head(const Ref<const Header>& header) {
                false);
 }
 
+// Whether one more may be remembered; ends the connection if not.
+bool Connection::may_add() {
+  const std::uint64_t max_in_flight = server_->limits().max_in_flight;
+  if (unended_ < max_in_flight * kUnendedFactor) return true;
+  fail_protocol({Errc::protocol_error,
+                 std::to_string(unended_) +
+                     " requests of this connection have not ended their bodies, and max_in_flight "
+                     "is " +
+                     std::to_string(max_in_flight),
+                 "max_in_flight"});
+  return false;
+}
+
 Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view cmd) {
   Ref<Exchange> exchange = make_ref<Exchange>(*this, header, cmd);
+  exchange->live_index = live_.size();
   live_.push_back(exchange);
+  ++unended_;
+  if (by_id_) {
+    if (exchange->id()) by_id_->emplace(*exchange->id(), exchange.get());
+  } else if (live_.size() > kFewLive) {
+    by_id_ = std::make_unique<std::unordered_map<std::uint64_t, Exchange*>>();
+    for (const Ref<Exchange>& each : live_) {
+      if (each->id()) by_id_->emplace(*each->id(), each.get());
+    }
+  }
   receiving_ = exchange;
   if (!exchange->id()) ordered_ = exchange;
   ++in_flight_;
@@ -294,6 +311,7 @@ void Connection::cancel_target(Exchange& request, const Header& header) {
     return request.refuse(
         {Errc::not_found, "no request with id " + std::to_string(*target) + " is running"}, false);
   }
+  server_->observer().on_request(peer(), "cancel");
   exchange->cancel(CancelReason::cancelled);
   request.reply({});
 }
@@ -307,6 +325,7 @@ void Connection::on_end() {
   const Ref<Exchange> exchange = std::exchange(receiving_, {});
   if (!exchange) return;
   if (!last_frame_) return exchange->count();
+  --unended_;
   exchange->on_end();
   if (exchange->state() == Exchange::State::done) forget(*exchange);
   // Replies without an id go out before the next request is looked at, and all at once where their
@@ -480,7 +499,8 @@ void Connection::finish_if_done() {
     linger(Observer::CloseReason::protocol_error);
   } else if (state_ == State::open && link_.input_ended()) {
     link_.shutdown_write();
-  } else if (state_ == State::open && server_->draining() && !receiving_ && !link_.holds_input()) {
+  } else if (state_ == State::open && server_->draining() && !link_.holds_input() &&
+             (!receiving_ || receiving_->state() == Exchange::State::done)) {
     linger(Observer::CloseReason::drained);
   }
 }
@@ -678,6 +698,7 @@ void Connection::tick(Time now) {
 void Connection::shrink() {
   link_.shrink();
   peer_of_.reset();
+  by_id_.reset();
   if (live_.capacity() > 0) live_.shrink_to_fit();
 }
 
@@ -714,6 +735,10 @@ bool Connection::may_collect(std::uint64_t own, std::uint64_t more) const noexce
 // ---- The list of live requests ------------------------------------------------------------------
 
 Exchange* Connection::find(std::uint64_t id) const noexcept {
+  if (by_id_) {
+    const auto found = by_id_->find(id);
+    return found == by_id_->end() ? nullptr : found->second;
+  }
   for (const Ref<Exchange>& exchange : live_) {
     if (exchange->id() == id) return exchange.get();
   }
@@ -721,10 +746,12 @@ Exchange* Connection::find(std::uint64_t id) const noexcept {
 }
 
 void Connection::forget(Exchange& exchange) {
-  const auto at = std::find_if(live_.begin(), live_.end(),
-                               [&](const auto& each) { return each.get() == &exchange; });
-  if (at == live_.end()) return;
-  std::swap(*at, live_.back());
+  const std::size_t at = exchange.live_index;
+  if (at >= live_.size() || live_[at].get() != &exchange) return;
+  if (!exchange.body_ended()) --unended_;
+  if (by_id_ && exchange.id()) by_id_->erase(*exchange.id());
+  live_.back()->live_index = at;
+  std::swap(live_[at], live_.back());
   live_.pop_back();
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "cleave/core/exchange.h"
@@ -100,6 +101,7 @@ class Connection final : public LinkOwner {
   void cancel_target(Exchange& request, const Header& header);
   void on_body(const Decoder::Body& body);
   void on_end();
+  [[nodiscard]] bool may_add();
   Ref<Exchange> add(const Ref<const Header>& header, std::string_view cmd);
   [[nodiscard]] Exchange* find(std::uint64_t id) const noexcept;
   void forget(Exchange& exchange);
@@ -124,11 +126,12 @@ class Connection final : public LinkOwner {
   Decoder decoder_;                  // on the wire frame
   BareDecoder bare_;                 // on the others
   std::vector<Ref<Exchange>> live_;  // not done, or with frames still to come
-  RingLink ready_;                   // of live_: have something to send
-  Ref<Exchange> ordered_;            // without an id: nothing behind it is looked at
-  Ref<Exchange> open_frame_;         // has a single frame under way: nobody else may write
-  Ref<Exchange> receiving_;          // whose frame is arriving
-  std::unique_ptr<Error> fatal_;     // to be said before lingering
+  std::unique_ptr<std::unordered_map<std::uint64_t, Exchange*>> by_id_;  // of many of them
+  RingLink ready_;                // of live_: have something to send
+  Ref<Exchange> ordered_;         // without an id: nothing behind it is looked at
+  Ref<Exchange> open_frame_;      // has a single frame under way: nobody else may write
+  Ref<Exchange> receiving_;       // whose frame is arriving
+  std::unique_ptr<Error> fatal_;  // to be said before lingering
   Time state_since_;
   Time header_since_;
   Time next_keep_alive_;
@@ -138,6 +141,7 @@ class Connection final : public LinkOwner {
   Held header_held_;  // the part of a header that has come
   std::uint64_t collected_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t unended_ = 0;  // of live_, whose bodies have not ended
   std::uint32_t refused_ = 0;  // requests, since refused_since_
   State state_ = State::open;
   Observer::CloseReason linger_reason_ = Observer::CloseReason::drained;

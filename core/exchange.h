@@ -2,6 +2,7 @@
 #pragma once
 // Internal: one request and its reply, on the server's side.
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -93,6 +94,8 @@ class Exchange final : public RefCounted<Exchange>, private RingLink {
   [[nodiscard]] bool one_way() const noexcept { return one_way_; }
   // Has something to send: waits in its connection's ring of those, or has its single frame open.
   bool ready = false;
+  // In its connection's list.
+  std::size_t live_index = 0;
   // Counts as in flight.
   bool counted = true;
 

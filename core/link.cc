@@ -234,8 +234,9 @@ void Link::update_interest() {
   }
 }
 
-void Link::options_changed() noexcept {
+void Link::options_changed() {
   if (account_) account_->set_window(window_of(options_));
+  touch();
 }
 
 void Link::touch_again() {

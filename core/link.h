@@ -159,7 +159,7 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
   // Bytes that were read and not looked at yet.
   [[nodiscard]] bool holds_input() const noexcept { return !held_.empty(); }
   // Its options have changed.
-  void options_changed() noexcept;
+  void options_changed();
   // Whom it is connected to, as long as it is.
   [[nodiscard]] Peer peer() const { return stream_->peer(); }
 

@@ -52,9 +52,9 @@ void Metrics::on_limit(std::string_view limit) {
   ++limits_[limit];
 }
 
-void Metrics::on_memory(std::uint64_t bytes) {
+void Metrics::on_memory(std::uint64_t bytes, std::uint64_t most) {
   memory_ = bytes;
-  most_memory_ = std::max(most_memory_, bytes);
+  most_memory_ = std::max(most_memory_, most);
 }
 
 void Metrics::on_protocol_error(const Peer& /*peer*/, const Error& /*error*/) {

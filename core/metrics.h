@@ -65,7 +65,7 @@ class CLEAVE_API Metrics final : public Observer {
   void on_refused(const Peer& peer, std::string_view cmd, const Error& error) override;
   void on_cancel(const Peer& peer, std::string_view cmd, CancelReason reason) override;
   void on_limit(std::string_view limit) override;
-  void on_memory(std::uint64_t bytes) override;
+  void on_memory(std::uint64_t bytes, std::uint64_t most) override;
   void on_protocol_error(const Peer& peer, const Error& error) override;
   void on_close(const Peer& peer, CloseReason reason, std::string_view detail,
                 std::uint64_t bytes_in, std::uint64_t bytes_out) override;

@@ -68,9 +68,9 @@ class Observer {
   // A limit, named as in Limits, has refused or ended something: a connection, a request, a
   // datagram, a stream. Comes beside the call that tells what became of it. Static storage.
   virtual void on_limit(std::string_view /*limit*/) {}
-  // The bytes that the server holds for its peers now (see Limits::memory_bytes); told about four
-  // times a second, as long as there are connections.
-  virtual void on_memory(std::uint64_t /*bytes*/) {}
+  // The bytes that the server holds for its peers now (see Limits::memory_bytes), and the most
+  // since the last call; told about four times a second, as long as there are connections.
+  virtual void on_memory(std::uint64_t /*bytes*/, std::uint64_t /*most*/) {}
   // The stream of a connection cannot be trusted; it is about to end.
   virtual void on_protocol_error(const Peer& /*peer*/, const Error& /*error*/) {}
   virtual void on_close(const Peer& /*peer*/, CloseReason /*reason*/, std::string_view /*detail*/,

@@ -72,6 +72,8 @@ bool Outgoing::cancel(CancelReason reason) {
 
 void Outgoing::end_with(Error error) {
   unbind();
+  collected_ = {};
+  held_.set({}, 0);
   message_.error = std::move(error);
   ended_early_ = true;
 }
@@ -239,12 +241,12 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
       message_.members.append(done->members);
       return advance_buffer(link);
     }
-    collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
-    held_.set(link.account(), collected_.capacity());
     if (std::optional<Error> error = link.over_budget()) {
       end_with(*std::move(error));
       return advance_body(link);
     }
+    collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
+    held_.set(link.account(), collected_.capacity());
     if (collected_.size() > options_.collected_bytes) {
       end_with({Errc::too_large,
                 "the reply is longer than " + std::to_string(options_.collected_bytes) +

@@ -215,14 +215,16 @@ void ServerCore::sweep() {
   const Ref<ServerCore> guard(this);
   const Time now = loop_.now();
   sweep_timer_.start(kSweep);
-  // Who was late while this process itself did not run cannot be told before the sockets are read.
-  if (now - std::exchange(last_sweep_, now) > kSweep + kLateSweep) return;
+  // Who was late while this process itself did not run cannot be told before the sockets are read:
+  // in the next sweep.
+  const bool late = now - std::exchange(last_sweep_, now) > kSweep + kLateSweep;
+  swept_late_ = late && !swept_late_;
   // A connection that closes is replaced by the last one, so go from behind.
-  for (std::size_t i = connections_.size(); i-- > 0;) {
+  for (std::size_t i = swept_late_ ? 0 : connections_.size(); i-- > 0;) {
     if (i < connections_.size()) Ref<Connection>(connections_[i])->tick(now);
   }
   relieve(now);
-  observer_->on_memory(budget_->used());
+  observer_->on_memory(budget_->used(), budget_->take_peak());
   const std::vector<Ref<Exchange>> orphans = orphans_;
   for (const Ref<Exchange>& orphan : orphans) {
     if (!orphan->overdue(now)) continue;

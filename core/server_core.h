@@ -99,6 +99,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   Ref<Budget> budget_;
   LinkOptions link_options_;
   Time last_sweep_;
+  bool swept_late_ = false;               // and so looked at nobody
   std::optional<Time> overloaded_since_;  // and it has not got less since
   std::uint64_t overloaded_used_ = 0;     // as of then, or more
   std::vector<Ref<Exchange>> orphans_;

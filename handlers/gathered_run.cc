@@ -38,19 +38,33 @@ void GatheredRun::gather_some() {
         programs_.options.exec_output_bytes - outputs_[0].size() - outputs_[1].size();
     // One byte more than fits tells that there is more.
     const Run::Output output = run_->read(std::min<std::uint64_t>(room + 1, Programs::kReadBytes));
-    outputs_[output.stream].append(output.bytes.substr(0, room));
+    append(outputs_[output.stream], output.bytes.substr(0, room));
     if (output.bytes.size() > room) run_->truncate();
-    if (token_ && !output.bytes.empty()) {
-      // All of it is memory until the program ends.
-      Result<void> held = token_->holds(outputs_[0].capacity() + outputs_[1].capacity());
-      if (!held) run_->truncate(std::move(held.error()));
-    }
     if (run_->ended()) return answer(reply(std::move(outputs_)));
     if (output.bytes.empty()) return;
   }
   programs_.loop.post([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->gather_some();
   });
+}
+
+// All of it is memory until the program has ended, and counts before it is there. Grown in steps,
+// as a string that doubles would take twice what it needs.
+void GatheredRun::append(std::string& output, std::string_view bytes) {
+  constexpr std::size_t kStep = 1024 * 1024;
+  if (bytes.empty() || !token_) return;
+  if (output.size() + bytes.size() > output.capacity()) {
+    const std::size_t more = std::clamp(output.capacity(), bytes.size(), kStep);
+    Result<void> held = token_->holds(outputs_[0].capacity() + outputs_[1].capacity() + more);
+    if (!held) {
+      outputs_ = {};
+      return run_->truncate(std::move(held.error()));
+    }
+    std::string grown;  // reserve() of the old one would double it all the same
+    grown.reserve(output.capacity() + more);
+    output = std::move(grown.append(output));
+  }
+  output.append(bytes);
 }
 
 void GatheredRun::answer(Reply reply) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cleave/core/handler.h"
 #include "cleave/handlers/run.h"
@@ -39,6 +40,7 @@ class GatheredRun : public Handler, public std::enable_shared_from_this<Gathered
 
  private:
   void gather_some();
+  void append(std::string& output, std::string_view bytes);
   void answer(Reply reply);
 
   Programs& programs_;

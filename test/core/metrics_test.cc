@@ -64,8 +64,8 @@ TEST_CASE("what happened is told by its reason, its code and its command") {
   metrics.on_limit("max_in_flight");
   metrics.on_limit("header_bytes");
   metrics.on_limit("max_in_flight");
-  metrics.on_memory(7'000);
-  metrics.on_memory(5'000);
+  metrics.on_memory(6'000, 7'000);
+  metrics.on_memory(5'000, 6'000);
   metrics.on_close(kPeer, Observer::CloseReason::protocol_error, "bad length", 10, 20);
   CHECK(metrics.members().object() ==
         R"({"connections":{"open":0,"accepted":1,"shed":{"overloaded":1},)"

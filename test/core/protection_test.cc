@@ -47,6 +47,18 @@ class Sink final : public Handler {
   std::uint64_t bytes_ = 0;
 };
 
+// Keeps its body.
+class Hoard final : public Handler {
+ public:
+  explicit Hoard(ReplyToken token) : token_(std::move(token)) {}
+  void on_body(Chunk chunk) override { kept_.push_back(std::move(chunk).keep()); }
+  void on_end() override {}
+
+ private:
+  ReplyToken token_;
+  std::deque<Buffer> kept_;
+};
+
 // Says that it will go on, and never does.
 class Silent final : public Source {
  public:
@@ -78,6 +90,10 @@ struct World {
     router.add("sink", {.summary = "how much came"},
                streaming([](const Request&, ReplyToken token) {
                  return std::make_shared<Sink>(std::move(token));
+               }));
+    router.add("hoard", {.summary = "keeps the body"},
+               streaming([](const Request&, ReplyToken token) {
+                 return std::make_shared<Hoard>(std::move(token));
                }));
     router.add("gather", {.summary = "the size of the body"},
                collected([](const Request&, std::string_view body) -> Result<Reply> {
@@ -708,6 +724,77 @@ TEST_CASE("a lower max_in_flight ends nobody who keeps to it from now on") {
   world.test.settle();
   CHECK(code_of(peer.read()) == "busy");
   CHECK_FALSE(peer.wire().ended());
+}
+
+TEST_CASE("a lower max_in_flight lets what is under way end") {
+  World world;
+  TestPeer peer = world.test.connect();
+  for (int id = 0; id < 10; ++id) {
+    peer.send("{\"cmd\":\"sink\",\"more\":true,\"id\":" + std::to_string(id) + "}");
+  }
+  world.test.settle();
+  Limits limits = world.test.server()->limits();
+  limits.max_in_flight = 1;
+  world.test.server()->set_limits(limits);
+  for (int id = 0; id < 10; ++id) peer.send("{\"id\":" + std::to_string(id) + "}");
+  world.test.settle();
+  const std::vector<Frame> frames = peer.read_all();
+  REQUIRE(frames.size() == 10);
+  for (const Frame& frame : frames) CHECK(frame.ok());
+}
+
+TEST_CASE("of a thousand requests at once each is found by its id, and each ends once") {
+  World world({.max_in_flight = 2'000});
+  TestPeer peer = world.test.connect();
+  std::string begun;
+  std::string ended;
+  for (int id = 0; id < 1'000; ++id) {
+    begun += frame_bytes("{\"cmd\":\"sink\",\"more\":true,\"id\":" + std::to_string(id) + "}");
+    ended += frame_bytes("{\"id\":" + std::to_string(999 - id) + ",\"data_size\":3}", "end");
+  }
+  peer.wire().send(begun);
+  peer.wire().send(ended);
+  world.test.settle();
+  const std::vector<Frame> frames = peer.read_all();
+  REQUIRE(frames.size() == 1'000);
+  CHECK(frames.front().number("id") == 999);
+  CHECK(frames.back().number("id") == 0);
+  for (const Frame& frame : frames) CHECK(frame.number("bytes") == 3);
+  // An id is free again, and one in use is not.
+  peer.send(R"({"cmd":"count","id":500})");
+  world.test.settle();
+  CHECK(peer.read()->ok());
+  peer.wire().send(begun);
+  peer.send(R"({"cmd":"count","id":500})");
+  world.test.settle();
+  CHECK(code_of(peer.read()) == "protocol_error");
+}
+
+TEST_CASE("a larger window opens one that was full") {
+  World world({.window_bytes = kMiB});
+  TestPeer peer = world.test.connect();
+  peer.send(R"({"cmd":"hoard","data_size":100000000})", std::string(4 * kMiB, 'h'));
+  world.test.settle();
+  const std::size_t unread = peer.wire().unread();
+  CHECK(unread > 2 * kMiB);
+  Limits limits = world.test.server()->limits();
+  limits.window_bytes = 64 * kMiB;
+  world.test.server()->set_limits(limits);
+  world.test.settle();
+  CHECK(peer.wire().unread() == 0);
+}
+
+TEST_CASE("a cancel is a request that begins and ends") {
+  World world;
+  TestPeer peer = world.test.connect();
+  peer.send(R"({"cmd":"keep","id":1})");
+  peer.send(R"({"cmd":"cancel","id":2,"target":1})");
+  peer.send(R"({"cmd":"cancel","id":3,"target":1})");
+  world.test.settle();
+  world.tokens.clear();
+  world.test.settle();
+  CHECK(peer.read_all().size() == 3);
+  CHECK(world.metrics.running_requests() == 0);
 }
 
 TEST_CASE("time in which the process itself stood still is nobody's fault") {

@@ -220,6 +220,17 @@ TEST_CASE("output beyond the limit of a single frame is cut, said, and ends the 
   CHECK(exec.shell("head -c 100001 /dev/zero").flag("truncated"));
 }
 
+TEST_CASE("output that the server has no memory for ends its program, and is given up") {
+  ExecServer exec({.mode = ExecMode::shell}, {.limits = {.memory_bytes = 8 * 1024 * 1024}});
+  const Frame reply = exec.shell("head -c 16000000 /dev/zero; sleep 100");
+  CHECK(reply.text("code") == "overloaded");
+  CHECK(reply.text("message").find("memory_bytes") != std::string::npos);
+  CHECK(reply.number("signal") == SIGKILL);
+  CHECK(reply.flag("truncated"));
+  CHECK(reply.body.empty());
+  CHECK(exec.shell("echo there is room again").body == "there is room again\n");
+}
+
 TEST_CASE("with an id there is no limit to the output") {
   ExecServer exec({.mode = ExecMode::shell, .exec_output_bytes = 1'024});
   const Streamed reply = exec.stream("head -c 50000000 /dev/zero; head -c 3 /dev/zero >&2");
