@@ -48,7 +48,6 @@ class Connection final : public LinkOwner {
 
   // Of its peer's memory.
   [[nodiscard]] std::uint64_t held_bytes() const noexcept { return link_.held_bytes(); }
-  [[nodiscard]] bool out_of_memory() const noexcept { return link_.out_of_memory(); }
   void end_overloaded();
 
   // ---- For exchanges.

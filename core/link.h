@@ -102,8 +102,6 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
   [[nodiscard]] std::uint64_t held_bytes() const noexcept {
     return account_ ? account_->held() : 0;
   }
-  // Not read for want of memory.
-  [[nodiscard]] bool out_of_memory() const noexcept { return account_ && account_->paused(); }
   // See Budget::refusal().
   [[nodiscard]] std::optional<Error> over_budget() const {
     return options_.budget != nullptr ? options_.budget->refusal() : std::nullopt;
