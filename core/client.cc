@@ -67,10 +67,10 @@ std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Runnin
   const std::uint64_t key = id.value_or(next_one_way_);
   if (!id) ++next_one_way_;
   if (call.timeout) call.members.set("timeout_ms", call.timeout->count());
-  running.outgoing = std::make_shared<Outgoing>(
-      Outgoing::Kind::request, id, std::move(call.cmd),
-      Reply{std::move(call.members), std::move(call.body), {}},
-      OutgoingOptions{options_.frame_bytes, options_.collected_reply_bytes});
+  running.outgoing =
+      make_ref<Outgoing>(Outgoing::Kind::request, id, std::move(call.cmd),
+                         Reply{std::move(call.members), std::move(call.body), {}},
+                         OutgoingOptions{options_.frame_bytes, options_.collected_reply_bytes});
   running.outgoing->on_wake([this, key] { ready(key); });
   calls_.insert_or_assign(key, std::move(running));
   ready(key);
@@ -140,15 +140,16 @@ void ClientCore::on_output_room() {
   }
   finish_one_way();
   if (finishing_ && connected()) {
-    const bool sending = std::any_of(calls_.begin(), calls_.end(),
-                                     [](const auto& call) { return call.second.outgoing; });
+    const bool sending = std::any_of(calls_.begin(), calls_.end(), [](const auto& call) {
+      return static_cast<bool>(call.second.outgoing);
+    });
     if (!sending && cancels_.empty()) link_.shutdown_write();
   }
 }
 
 void ClientCore::advance(std::uint64_t key, Running& running) {
   running.ready = false;
-  const std::shared_ptr<Outgoing> outgoing = running.outgoing;
+  const Ref<Outgoing> outgoing = running.outgoing;
   const Outgoing::Step step = outgoing->advance(link_);
   if (!connected()) return;
   if (outgoing->frame_open()) open_frame_ = key;
@@ -191,7 +192,7 @@ void ClientCore::call_off(std::uint64_t key, Running& running) {
       (void)link_.append_head({.cmd = "cancel", .id = next_id_++, .members = members});
     }
     (void)link_.append_head({.id = key});
-    running.outgoing.reset();
+    running.outgoing = {};
     if (running.cancelled) return;
   }
   const std::shared_ptr<ReplyHandler> handler = std::move(running.handler);
@@ -217,7 +218,7 @@ void ClientCore::finish_one_way() {
 void ClientCore::sent(std::uint64_t key) {
   const auto at = calls_.find(key);
   if (at == calls_.end()) return;
-  at->second.outgoing.reset();
+  at->second.outgoing = {};
   if (!at->second.handler && !at->second.done) calls_.erase(at);  // its reply has come already
   // What this turn has appended is written at its end, often all at once; look again behind it.
   if (key >= kFirstOneWay) loop_.post([self = Ref<ClientCore>(this)] { self->finish_one_way(); });
@@ -231,7 +232,7 @@ void ClientCore::cancel(std::uint64_t id) {
     cancels_.push_back(id);
     return link_.touch();
   }
-  const std::shared_ptr<Outgoing> outgoing = at->second.outgoing;
+  const Ref<Outgoing> outgoing = at->second.outgoing;
   (void)outgoing->cancel(CancelReason::cancelled);
   ready(id);
 }
@@ -332,7 +333,7 @@ void ClientCore::close(const Error& error, bool reset) {
   std::map<std::uint64_t, Running> calls = std::exchange(calls_, {});
   for (auto& [id, running] : calls) {
     if (running.outgoing) (void)running.outgoing->cancel(CancelReason::peer_gone);
-    running.outgoing.reset();
+    running.outgoing = {};
     if (running.handler) running.handler->on_end(fail(error), nullptr);
     if (running.done) running.done(fail(error));
   }

@@ -49,7 +49,7 @@ class ClientCore final : public LinkOwner {
     // one-way request, and once the reply is complete.
     std::shared_ptr<ReplyHandler> handler;
     UniqueFunction<void(Result<void>)> done;  // of a one-way request
-    std::shared_ptr<Outgoing> outgoing;       // until the request is sent
+    Ref<Outgoing> outgoing;                   // until the request is sent
     bool ready = false;
     bool cancelled = false;  // by its caller, who gets the server's answer to that
   };

@@ -167,13 +167,14 @@ void Connection::on_head(const Ref<const Header>& header) {
   const FrameHead& frame = header->frame();
   last_frame_ = !frame.more;
   receiving_ = {};
-  if (const std::optional<Value> cmd = header->find("cmd")) {
+  const KnownCommand* known = server_->known_commands().find(header->shape());
+  if (known != nullptr || header->find("cmd")) {
     if (frame.id && find(*frame.id) != nullptr) {
       return fail_protocol(
           {Errc::protocol_error,
            "id " + std::to_string(*frame.id) + " is in use by a request that has not ended"});
     }
-    if (may_add()) begin(header, *cmd);
+    if (may_add()) begin(header, known);
     return;
   }
   if (Exchange* exchange = frame.id ? find(*frame.id) : nullptr) {
@@ -228,27 +229,14 @@ Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view 
 }
 
 // A message begins: everything that can refuse it is asked before a handler is made.
-void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
-  const Limits& limits = server_->limits();
+void Connection::begin(const Ref<const Header>& header, const KnownCommand* known) {
   const FrameHead& frame = header->frame();
-  const std::string_view name = cmd.string().value_or(std::string_view());
-  const std::uint64_t running = in_flight_;
-  const Ref<Exchange> exchange = add(header, name);
-  if (name.empty() || name.size() > 64) {
-    return exchange->refuse({Errc::invalid_argument,
-                             "cmd must be a string of 1 to 64 bytes, and is " +
-                                 (cmd.string() ? "one of " + std::to_string(name.size()) + " bytes"
-                                               : std::string(cmd.kind_name()))},
-                            false);
-  }
-  if (name == "cancel") return cancel_target(*exchange, *header);
-
-  const Router::Command* command = server_->router().find(name);
-  if (command == nullptr) {
-    return exchange->refuse(
-        {Errc::unknown_command, "there is no command " + quoted(name) + "; 'help' lists them"},
-        false);
-  }
+  const Ref<Exchange> exchange =
+      add(header, known != nullptr ? std::string_view(known->command->name)
+                                   : header->find("cmd")->string().value_or(std::string_view()));
+  if (known == nullptr) known = look_up(*exchange, *header);
+  if (known == nullptr) return;
+  const auto [shape, command, has_timeout] = *known;
   // First of all the body's size: whatever is refused, the next frame must be found.
   BodyRule rule;
   if (command->spec.body_rule) {
@@ -262,36 +250,15 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
     if (rule.size && !frame.data_size) decoder_.set_body_size(*rule.size);
   }
   const std::uint64_t frame_size = frame.data_size.value_or(rule.size.value_or(0));
-  const auto refuse = [&](Errc code, std::string message, std::string_view limit = {}) {
-    exchange->refuse({code, std::move(message), limit}, rule.one_way);
-  };
-  if (server_->draining() && !command->spec.while_draining) {
-    return refuse(Errc::unavailable, "the server is stopping");
-  }
-  if (running >= limits.max_in_flight) {
-    return refuse(Errc::busy,
-                  std::to_string(running) +
-                      " requests of this connection are running, the limit is " +
-                      std::to_string(limits.max_in_flight) + " (max_in_flight)",
-                  "max_in_flight");
-  }
-  if (const auto refusal = server_->budget().refusal(); refusal && !command->spec.while_draining) {
-    return exchange->refuse(*refusal, rule.one_way);
-  }
-  if (command->spec.takes_body && frame_size > command->body_bytes) {
-    return refuse(Errc::too_large,
-                  "the body has " + std::to_string(frame_size) + " bytes, '" + command->name +
-                      "' takes up to " + std::to_string(command->body_bytes),
-                  "body_bytes");
-  }
+  if (!may_begin(*exchange, *command, frame_size, rule.one_way)) return;
   if (Result<void> checked = check_arguments(command->spec, *header); !checked) {
-    return refuse(checked.error().code, checked.error().message);
+    return exchange->refuse(checked.error(), rule.one_way);
   }
   std::optional<Millis> timeout;
-  if (header->find("timeout_ms")) {
+  if (has_timeout) {
     constexpr std::int64_t kLongest = std::int64_t{1} << 53;
     const Result<std::int64_t> given = header->integer("timeout_ms", 1, kLongest);
-    if (!given) return refuse(given.error().code, given.error().message);
+    if (!given) return exchange->refuse(given.error(), rule.one_way);
     timeout = Millis(*given);
   }
   exchange->begin({.command = *command,
@@ -300,6 +267,64 @@ void Connection::begin(const Ref<const Header>& header, const Value& cmd) {
                    .body_size = frame.more ? std::nullopt : std::optional(frame_size),
                    .one_way = rule.one_way,
                    .timeout = timeout});
+}
+
+// The command of a header that has one; null where it was answered here.
+const KnownCommand* Connection::look_up(Exchange& exchange, const Header& header) {
+  const Value cmd = *header.find("cmd");
+  const std::string_view name = exchange.cmd();
+  if (name.empty() || name.size() > 64) {
+    exchange.refuse({Errc::invalid_argument,
+                     "cmd must be a string of 1 to 64 bytes, and is " +
+                         (cmd.string() ? "one of " + std::to_string(name.size()) + " bytes"
+                                       : std::string(cmd.kind_name()))},
+                    false);
+    return nullptr;
+  }
+  if (name == "cancel") {
+    cancel_target(exchange, header);
+    return nullptr;
+  }
+  const Router::Command* command = server_->router().find(name);
+  if (command == nullptr) {
+    exchange.refuse(
+        {Errc::unknown_command, "there is no command " + quoted(name) + "; 'help' lists them"},
+        false);
+    return nullptr;
+  }
+  return &server_->known_commands().remember(
+      {header.shape(), command, header.find("timeout_ms").has_value()});
+}
+
+// Whether the server can serve it just now, and a body of such a size; refuses it if not.
+bool Connection::may_begin(Exchange& exchange, const Router::Command& command,
+                           std::uint64_t frame_size, bool one_way) {
+  const Limits& limits = server_->limits();
+  const auto refuse = [&](const Error& error) {
+    exchange.refuse(error, one_way);
+    return false;
+  };
+  if (server_->draining() && !command.spec.while_draining) {
+    return refuse({Errc::unavailable, "the server is stopping"});
+  }
+  const std::uint64_t others = in_flight_ - 1;
+  if (others >= limits.max_in_flight) {
+    return refuse({Errc::busy,
+                   std::to_string(others) +
+                       " requests of this connection are running, the limit is " +
+                       std::to_string(limits.max_in_flight) + " (max_in_flight)",
+                   "max_in_flight"});
+  }
+  if (server_->budget().exhausted() && !command.spec.while_draining) {
+    return refuse(*server_->budget().refusal());
+  }
+  if (command.spec.takes_body && frame_size > command.body_bytes) {
+    return refuse({Errc::too_large,
+                   "the body has " + std::to_string(frame_size) + " bytes, '" + command.name +
+                       "' takes up to " + std::to_string(command.body_bytes),
+                   "body_bytes"});
+  }
+  return true;
 }
 
 void Connection::cancel_target(Exchange& request, const Header& header) {
@@ -524,10 +549,9 @@ void Connection::close_lingering() {
   close(linger_reason_, {}, false);
 }
 
-// Ends the connection if so.
-bool Connection::refused_too_often() {
+// The connection, as too many of its requests were refused.
+bool Connection::end_refused() {
   if (closed_ || state_ != State::open) return false;
-  if (refused_ <= server_->limits().max_refused_per_minute) return false;
   fail_protocol({Errc::protocol_error,
                  std::to_string(refused_) +
                      " requests of this connection were refused within a minute "
@@ -750,8 +774,10 @@ void Connection::forget(Exchange& exchange) {
   if (at >= live_.size() || live_[at].get() != &exchange) return;
   if (!exchange.body_ended()) --unended_;
   if (by_id_ && exchange.id()) by_id_->erase(*exchange.id());
-  live_.back()->live_index = at;
-  std::swap(live_[at], live_.back());
+  if (at + 1 < live_.size()) {
+    live_.back()->live_index = at;
+    std::swap(live_[at], live_.back());
+  }
   live_.pop_back();
 }
 

@@ -96,7 +96,10 @@ class Connection final : public LinkOwner {
   bool on_bare_input(std::string_view& input);
   void on_message(std::string_view message);
   void on_head(const Ref<const Header>& header);
-  void begin(const Ref<const Header>& header, const Value& cmd);
+  void begin(const Ref<const Header>& header, const KnownCommand* known);
+  [[nodiscard]] const KnownCommand* look_up(Exchange& exchange, const Header& header);
+  [[nodiscard]] bool may_begin(Exchange& exchange, const Router::Command& command,
+                               std::uint64_t frame_size, bool one_way);
   void cancel_target(Exchange& request, const Header& header);
   void on_body(const Decoder::Body& body);
   void on_end();
@@ -110,7 +113,10 @@ class Connection final : public LinkOwner {
   void linger(Observer::CloseReason reason);
   void close_lingering();
   void fail_protocol(const Error& error);
-  [[nodiscard]] bool refused_too_often();
+  [[nodiscard]] bool refused_too_often() {
+    return refused_ > server_->limits().max_refused_per_minute && end_refused();
+  }
+  [[nodiscard]] bool end_refused();
   void time_out(std::string_view limit, std::string_view detail, bool reset = true);
   [[nodiscard]] bool body_is_slow(Time now);
   void cancel_overdue(Time now);

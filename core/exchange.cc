@@ -71,8 +71,7 @@ void Exchange::on_body(Chunk chunk) {
                      "body_bytes"});
   }
   if (handler_) {
-    // The handler may let itself be destroyed by answering.
-    call_handler([handler = handler_, &chunk] { handler->on_body(std::move(chunk)); });
+    call_handler([this, &chunk] { handler_->on_body(std::move(chunk)); });
   } else if (!std::holds_alternative<HandlerFactory>(route_->shape)) {
     if (state_ != State::running) return;
     if (collected_.empty() && chunk.remaining() == 0 && !request_.header_->frame().more) {
@@ -107,7 +106,7 @@ void Exchange::on_end() {
   body_ended_ = true;
   waiting_since_ = connection_->server().loop().now();
   if (!hears_body()) return;
-  if (handler_) return call_handler([handler = handler_] { handler->on_end(); });
+  if (handler_) return call_handler([this] { handler_->on_end(); });
   if (state_ != State::running) return;
   finish_collected(whole_.empty() ? std::string_view(collected_) : whole_);
   whole_ = {};
@@ -117,9 +116,9 @@ void Exchange::finish_collected(std::string_view body) {
   const auto& shape = route_->shape;
   if (const auto* writing = std::get_if<CollectedFunction>(&shape)) {
     call_handler([this, writing, body] {
-      ServerCore::Scratch own;
+      std::optional<ServerCore::Scratch> own;
       ServerCore::Scratch& shared = connection_->server().scratch;
-      ServerCore::Scratch& scratch = shared.in_use ? own : shared;
+      ServerCore::Scratch& scratch = shared.in_use ? own.emplace() : shared;
       scratch.in_use = true;
       scratch.members.clear();
       scratch.body.clear();
@@ -152,8 +151,10 @@ void Exchange::finish_collected(std::string_view body) {
   }
 }
 
-// The one place where handlers are called: what they throw stops here.
-void Exchange::call_handler(UniqueFunction<void()> call) {
+// The one place where handlers are called: what they throw stops here, and one that ends its own
+// request by answering is not destroyed under its own feet.
+template <typename Call>
+void Exchange::call_handler(const Call& call) {
   const Ref<Exchange> guard(this);
   const bool nested = std::exchange(in_call_, true);
   try {
@@ -163,13 +164,18 @@ void Exchange::call_handler(UniqueFunction<void()> call) {
   } catch (...) {
     end_with({Errc::internal, "the handler failed"});
   }
+  end_call(nested);
+}
+
+void Exchange::end_call(bool nested) {
   in_call_ = nested;
   if (std::exchange(abandoned_, false)) abandon();
+  if (!nested && finished_) const std::shared_ptr<Handler> last = std::move(finished_);
 }
 
 // ---- The reply ----------------------------------------------------------------------------------
 
-void Exchange::reply(Reply reply) {
+void Exchange::reply(Reply&& reply) {
   if (state_ != State::running) return;
   state_ = State::replying;
   cancel_callback_ = nullptr;
@@ -189,9 +195,9 @@ void Exchange::reply(Reply reply) {
            "output_hard_bytes"});
     }
   }
-  outgoing_ = std::make_shared<Outgoing>(
-      Outgoing::Kind::reply, id(), std::string(), std::move(reply),
-      outgoing_options(connection_->server().limits(), connection_->wire()));
+  outgoing_ =
+      make_ref<Outgoing>(Outgoing::Kind::reply, id(), std::string(), std::move(reply),
+                         outgoing_options(connection_->server().limits(), connection_->wire()));
   if (nobody) return complete();
   if (held_.bytes() > 0) count();
   outgoing_->on_wake([this] { connection_->reply_ready(*this); });
@@ -221,6 +227,7 @@ void Exchange::on_cancel(UniqueFunction<void(CancelReason)> callback) {
 
 // What was gathered of the body, which then does not count any more.
 std::string Exchange::take_collected() {
+  if (collected_.empty()) return {};
   connection_->collected(-static_cast<std::int64_t>(collected_.size()));
   std::string taken = std::exchange(collected_, {});
   if (held_.bytes() > 0) count();
@@ -257,7 +264,7 @@ bool Exchange::wanted() const noexcept {
 }
 
 Outgoing::Step Exchange::advance(Link& link) {
-  const std::shared_ptr<Outgoing> outgoing = outgoing_;
+  const Ref<Outgoing> outgoing = outgoing_;
   const Outgoing::Step step = outgoing->advance(link);
   if (body_out_ != outgoing->body_bytes()) waiting_since_ = connection_->server().loop().now();
   body_out_ = outgoing->body_bytes();
@@ -276,17 +283,17 @@ void Exchange::drop_reply(CancelReason reason) {
   if (!cancelled_) {
     cancelled_ = reason;
     connection_->server().observer().on_cancel(connection_->peer(), request_.cmd_, reason);
-    if (const std::shared_ptr<Handler> handler = handler_) {
-      call_handler([&handler, reason] { handler->on_cancel(reason); });
-    }
-    if (const std::shared_ptr<Outgoing> outgoing = outgoing_) {
+    if (handler_) call_handler([this, reason] { handler_->on_cancel(reason); });
+    if (const Ref<Outgoing> outgoing = outgoing_) {
       call_handler([&outgoing, reason] { (void)outgoing->cancel(reason); });
     }
   }
   if (state_ == State::done) return;
-  end(reason == CancelReason::cancelled
+  const Error error =
+      reason == CancelReason::cancelled
           ? Error{Errc::cancelled, "the client did not ask for the data that it was told of"}
-          : to_error(reason));
+          : to_error(reason);
+  end(&error);
 }
 
 // Ends the request with an error, in whatever state its reply is.
@@ -301,12 +308,13 @@ void Exchange::end_with(Error error) {
 void Exchange::complete() {
   if (state_ == State::done) return;
   const Ref<Exchange> guard(this);
-  end(outgoing_ ? outgoing_->error() : std::nullopt);
+  const Ref<Outgoing> outgoing = outgoing_;
+  end(outgoing && outgoing->error() ? &*outgoing->error() : nullptr);
   connection_->server().remove_orphan(*this);
 }
 
 // The one way to State::done. The handler is let go at the very end, as that may call anything.
-void Exchange::end(const std::optional<Error>& error) {
+void Exchange::end(const Error* error) {
   state_ = State::done;  // first, as the observer may end everything
   served(error);
   handler_bytes_ = 0;
@@ -314,22 +322,23 @@ void Exchange::end(const std::optional<Error>& error) {
   done_at_ = connection_->server().loop().now();
   timer_.reset();
   cancel_callback_ = nullptr;
-  const std::shared_ptr<Handler> handler = std::move(handler_);
-  outgoing_.reset();
+  std::shared_ptr<Handler> handler = std::move(handler_);
+  if (in_call_) finished_ = std::move(handler);
+  outgoing_ = {};
   if (held_.bytes() > 0) count();  // until nobody has it any more, it takes its own memory
   connection_->exchange_done(*this);
 }
 
-void Exchange::served(const std::optional<Error>& error) {
+void Exchange::served(const Error* error) {
   if (refused_) return;
   ServerCore& server = connection_->server();
-  if (error) server.met(*error);
+  if (error != nullptr) server.met(*error);
   server.observer().on_served({
       .cmd = request_.cmd_,
       .peer = connection_->peer(),
       .id = id(),
-      .code = error ? std::optional(error->code) : std::nullopt,
-      .message = error ? std::string_view(error->message) : std::string_view(),
+      .code = error != nullptr ? std::optional(error->code) : std::nullopt,
+      .message = error != nullptr ? std::string_view(error->message) : std::string_view(),
       .body_in = body_in_,
       .body_out = body_out_,
       .duration = server.loop().now() - began_,
@@ -351,9 +360,7 @@ void Exchange::cancel(CancelReason reason) {
     timer_.emplace(server.loop(), [this] { grace_over(); });
     timer_->start(Millis(server.limits().cancel_grace_ms));
   }
-  if (const std::shared_ptr<Handler> handler = handler_) {
-    call_handler([&handler, reason] { handler->on_cancel(reason); });
-  }
+  if (handler_) call_handler([this, reason] { handler_->on_cancel(reason); });
   if (state_ == State::running) {
     if (cancel_callback_) {
       UniqueFunction<void(CancelReason)> callback = std::exchange(cancel_callback_, nullptr);
@@ -362,7 +369,8 @@ void Exchange::cancel(CancelReason reason) {
       abandon();  // the body was still being collected: nobody else knows of this request
     }
   } else if (state_ == State::replying) {
-    call_handler([this, reason, outgoing = outgoing_] {
+    const Ref<Outgoing> outgoing = outgoing_;
+    call_handler([this, reason, &outgoing] {
       if (!outgoing->cancel(reason) && state_ == State::replying) {
         connection_->reply_ready(*this);
       }
@@ -386,8 +394,9 @@ void Exchange::let_go() {
   lost_ = true;
   cancel(CancelReason::peer_gone);
   if (state_ == State::done) return;
-  const bool failed = outgoing_ && outgoing_->error();
-  end(failed ? *outgoing_->error() : to_error(CancelReason::peer_gone));
+  const Ref<Outgoing> outgoing = outgoing_;
+  const Error gone = to_error(CancelReason::peer_gone);
+  end(outgoing && outgoing->error() ? &*outgoing->error() : &gone);
 }
 
 }  // namespace v0

@@ -13,6 +13,7 @@
 #include "cleave/core/loop.h"
 #include "cleave/core/observer.h"
 #include "cleave/core/outgoing.h"
+#include "cleave/core/recycled.h"
 #include "cleave/core/request.h"
 #include "cleave/core/router.h"
 #include "cleave/protocol/ref.h"
@@ -29,7 +30,7 @@ class Connection;
 //     (made) ───────────▶ running ─────────▶ replying ─────────────────────────▶ done
 //        └── refuse() ──────────────────────────┘                                 ▲
 //                             the peer is lost, or nobody is to be answered ──────┘
-class Exchange final : public RefCounted<Exchange>, private RingLink {
+class Exchange final : public RefCounted<Exchange>, public Recycled, private RingLink {
  public:
   enum class State : std::uint8_t { running, replying, done };
   // Of a ring of exchanges.
@@ -43,7 +44,7 @@ class Exchange final : public RefCounted<Exchange>, private RingLink {
   ~Exchange();
 
   // ---- What a ReplyToken does.
-  void reply(Reply reply);
+  void reply(Reply&& reply);
   void abandon();
   [[nodiscard]] bool wanted() const noexcept;
   void on_cancel(UniqueFunction<void(CancelReason)> callback);
@@ -86,6 +87,7 @@ class Exchange final : public RefCounted<Exchange>, private RingLink {
   [[nodiscard]] std::optional<std::uint64_t> id() const noexcept {
     return request_.header_->frame().id;
   }
+  [[nodiscard]] std::string_view cmd() const noexcept { return request_.cmd_; }
   [[nodiscard]] State state() const noexcept { return state_; }
   [[nodiscard]] bool body_ended() const noexcept { return body_ended_; }
   [[nodiscard]] bool frame_open() const noexcept { return outgoing_ && outgoing_->frame_open(); }
@@ -103,14 +105,16 @@ class Exchange final : public RefCounted<Exchange>, private RingLink {
   [[nodiscard]] bool hears_body() const noexcept {
     return command_ != nullptr && state_ != State::done && !cancelled_ && !failed_;
   }
-  void call_handler(UniqueFunction<void()> call);
+  template <typename Call>
+  void call_handler(const Call& call);
+  void end_call(bool nested);
   std::string take_collected();
   [[nodiscard]] bool may_collect(std::size_t bytes);
   void finish_collected(std::string_view body);
   void end_with(Error error);
   void grace_over();
-  void end(const std::optional<Error>& error);
-  void served(const std::optional<Error>& error);
+  void end(const Error* error);
+  void served(const Error* error);
 
   Ref<Connection> connection_;
   Request request_;
@@ -118,7 +122,8 @@ class Exchange final : public RefCounted<Exchange>, private RingLink {
   const Route* route_ = nullptr;
   std::uint64_t body_limit_ = 0;
   std::shared_ptr<Handler> handler_;
-  std::shared_ptr<Outgoing> outgoing_;
+  std::shared_ptr<Handler> finished_;  // to be let go when its call is over
+  Ref<Outgoing> outgoing_;
   UniqueFunction<void(CancelReason)> cancel_callback_;
   std::optional<Timer> timer_;
   std::optional<CancelReason> cancelled_;

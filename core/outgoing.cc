@@ -13,7 +13,7 @@
 namespace cleave {
 inline namespace v0 {
 
-Outgoing::Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string cmd, Reply message,
+Outgoing::Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string&& cmd, Reply&& message,
                    const OutgoingOptions& options)
     : kind_(kind), id_(id), cmd_(std::move(cmd)), message_(std::move(message)), options_(options) {}
 
@@ -87,13 +87,21 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
   if (!reply && message_.error) return Step::failed;
   // A one-way request names its size in a member of its own; with `data_size` it would be answered.
   const bool one_way = !reply && !id_;
-  std::string text;
-  const auto add = [&text](std::string_view members) {
+  std::string_view text;
+  std::string joined;
+  const auto add = [&](std::string_view members) {
     if (members.empty()) return;
-    if (!text.empty()) text += ',';
-    text += members;
+    if (text.empty()) {
+      text = members;
+      return;
+    }
+    if (joined.empty()) joined = text;
+    joined.append(",").append(members);
+    text = joined;
   };
-  if (last && reply && message_.error) add(error_members(*message_.error));
+  std::string error;
+  if (last && reply && message_.error) error = error_members(*message_.error);
+  add(error);
   if (!begun_) add(message_.members.text());
   add(more_members.text());
   OutgoingHead head{.cmd = begun_ ? std::string_view() : std::string_view(cmd_),
@@ -185,14 +193,13 @@ Outgoing::Step Outgoing::advance_file(Link& link) {
 // A source of known size in a single frame. The head waits for the first bytes: until then an
 // error can still be said.
 Outgoing::Step Outgoing::advance_single(Link& link) {
-  const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
-  const std::uint64_t size = *source->size();
+  Source& source = *std::get<std::shared_ptr<Source>>(message_.body);
+  const std::uint64_t size = *source.size();
   const std::uint64_t to_come = begun_ ? open_bytes_ : size;
   if (to_come == 0) return begun_ ? Step::finished : append(link, 0, true, {});
   const std::uint64_t room =
       std::min({to_come, std::max<std::uint64_t>(link.room(), 1), options_.frame_bytes});
-  Source::Pulled pulled =
-      ahead_ ? std::move(*ahead_) : source->pull(static_cast<std::size_t>(room));
+  Source::Pulled pulled = ahead_ ? std::move(*ahead_) : source.pull(static_cast<std::size_t>(room));
   ahead_.reset();
   if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
   if (auto* done = std::get_if<Source::Done>(&pulled)) {
@@ -222,15 +229,15 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
 Outgoing::Step Outgoing::advance_collecting(Link& link) {
   // Nothing is sent meanwhile that could end the turn: a source that always has more would hold it.
   constexpr int kPullsATurn = 64;
-  const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
+  Source& source = *std::get<std::shared_ptr<Source>>(message_.body);
   for (int left = kPullsATurn; !link.closed(); --left) {
     if (left == 0) {
-      SourceBinding::wake(*source);
+      SourceBinding::wake(source);
       break;
     }
     const std::uint64_t room = options_.collected_bytes - collected_.size() + 1;
     Source::Pulled pulled =
-        source->pull(static_cast<std::size_t>(std::min(room, options_.frame_bytes)));
+        source.pull(static_cast<std::size_t>(std::min(room, options_.frame_bytes)));
     if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
     if (auto* done = std::get_if<Source::Done>(&pulled)) {
       unbind();
@@ -261,9 +268,9 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
 // A source with an id: each piece is a frame. One piece is pulled ahead, so that the last bytes
 // and the status leave in one frame where both are there.
 Outgoing::Step Outgoing::advance_frames(Link& link) {
-  const std::shared_ptr<Source> source = std::get<std::shared_ptr<Source>>(message_.body);
+  Source& source = *std::get<std::shared_ptr<Source>>(message_.body);
   const auto pull = [&] {
-    return source->pull(static_cast<std::size_t>(
+    return source.pull(static_cast<std::size_t>(
         std::min(std::max<std::uint64_t>(link.room(), 1), options_.frame_bytes)));
   };
   Source::Pulled now = ahead_ ? std::move(*ahead_) : pull();

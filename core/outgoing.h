@@ -8,7 +8,9 @@
 #include <string_view>
 
 #include "cleave/core/link.h"
+#include "cleave/core/recycled.h"
 #include "cleave/core/reply.h"
+#include "cleave/protocol/ref.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -29,11 +31,11 @@ struct OutgoingOptions {
 };
 
 // Cuts a message into frames and appends them to a Link, one at a time and only while there is
-// room. Kept by shared pointers, as a source that is asked may end its own connection. Messages
+// room. Counted, as a source that is asked may end its own connection. Messages
 // with an id may alternate frame by frame; one without an id is a single frame, and while that is
 // open nobody else may write. A reply on a bare wire is such a single frame with another head; on
 // the wire `ready` its body waits behind the head until let_through().
-class Outgoing {
+class Outgoing final : public RefCounted<Outgoing>, public Recycled {
  public:
   enum class Kind : std::uint8_t { request, reply };
   enum class Step : std::uint8_t {
@@ -45,11 +47,9 @@ class Outgoing {
     broken,    // the open frame cannot be completed
   };
 
-  Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string cmd, Reply message,
+  Outgoing(Kind kind, std::optional<std::uint64_t> id, std::string&& cmd, Reply&& message,
            const OutgoingOptions& options);
   ~Outgoing();
-  Outgoing(const Outgoing&) = delete;
-  Outgoing& operator=(const Outgoing&) = delete;
 
   // Called whenever a source has more after Step::waiting.
   void on_wake(UniqueFunction<void()> waker);

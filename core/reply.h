@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "cleave/core/buffer.h"
 #include "cleave/core/file.h"
+#include "cleave/core/short_queue.h"
 #include "cleave/core/unique_function.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/error.h"
@@ -94,7 +94,7 @@ class CLEAVE_API Relay final : public Source {
   bool cancel(CancelReason reason) override;
 
  private:
-  std::deque<Piece> pieces_;
+  ShortQueue<Piece> pieces_;
   std::optional<Done> end_;
   std::optional<std::uint64_t> size_;
   UniqueFunction<void(CancelReason)> on_cancel_;

@@ -202,7 +202,7 @@ bool ServerCore::add_orphan(Exchange& exchange) {
   return true;
 }
 
-void ServerCore::remove_orphan(Exchange& exchange) {
+void ServerCore::remove_if_orphan(Exchange& exchange) {
   const auto at = std::find_if(orphans_.begin(), orphans_.end(),
                                [&](const auto& each) { return each.get() == &exchange; });
   if (at == orphans_.end()) return;

@@ -11,6 +11,7 @@
 #include "cleave/core/account.h"
 #include "cleave/core/address_counts.h"
 #include "cleave/core/datagram_listener.h"
+#include "cleave/core/known_commands.h"
 #include "cleave/core/link.h"
 #include "cleave/core/listener.h"
 #include "cleave/core/server.h"
@@ -47,6 +48,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] bool draining() const noexcept { return draining_; }
   // The header of requests that have none.
   [[nodiscard]] const Ref<const Header>& empty_header() const noexcept { return empty_header_; }
+  [[nodiscard]] KnownCommands& known_commands() noexcept { return known_commands_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size(); }
 
   [[nodiscard]] const LinkOptions& link_options() const noexcept { return link_options_; }
@@ -61,7 +63,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   // One-way requests that go on after their connection.
   // False when there are too many.
   [[nodiscard]] bool add_orphan(Exchange& exchange);
-  void remove_orphan(Exchange& exchange);
+  void remove_orphan(Exchange& exchange) {
+    if (!orphans_.empty()) remove_if_orphan(exchange);
+  }
 
   // Where collected handlers write; used by one call at a time.
   struct Scratch {
@@ -80,6 +84,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   void close_listeners();
   void on_accept_error(const Error& error) override;
   [[nodiscard]] Result<void> has_room_for(const AddressCounts::Host& host) const;
+  void remove_if_orphan(Exchange& exchange);
   void sweep();
   void relieve(Time now);
   void drain_deadline();
@@ -91,6 +96,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   Observer* observer_;
   Admission* admission_;
   HeaderParser parser_;
+  KnownCommands known_commands_;
   Ref<const Header> empty_header_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<Ref<DatagramListener>> datagram_listeners_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/echo.h"
 
+#include "cleave/core/recycled.h"
+
 namespace cleave {
 inline namespace v0 {
 namespace {
@@ -8,7 +10,7 @@ namespace {
 class Echo final : public Handler {
  public:
   Echo(const Request& request, ReplyToken token)
-      : reply_(std::make_shared<Relay>(request.body_size())) {
+      : reply_(make_recycled<Relay>(request.body_size())) {
     std::move(token).ok({}, std::shared_ptr<Source>(reply_));
   }
 
@@ -31,7 +33,7 @@ void add_echo(Router& router) {
                   }),
               .datagram = true},
              streaming([](const Request& request, ReplyToken token) {
-               return std::make_shared<Echo>(request, std::move(token));
+               return make_recycled<Echo>(request, std::move(token));
              }));
 }
 

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "cleave/core/recycled.h"
+#include "cleave/core/short_queue.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -72,7 +74,7 @@ class Upper final : public Handler, public Source {
   [[nodiscard]] std::optional<std::uint64_t> size() const override { return size_; }
 
  private:
-  std::deque<Buffer> waiting_;
+  ShortQueue<Buffer> waiting_;
   std::optional<std::uint64_t> size_;
   bool ended_ = false;
 };
@@ -89,7 +91,7 @@ void add_upper(Router& router) {
                   }),
               .datagram = true},
              streaming([](const Request& request, ReplyToken token) -> std::shared_ptr<Handler> {
-               auto upper = std::make_shared<Upper>(request);
+               auto upper = make_recycled<Upper>(request);
                std::move(token).ok({}, std::shared_ptr<Source>(upper));
                return upper;
              }));

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 namespace cleave {
@@ -56,10 +57,10 @@ Error bad_length(const Prefix& bytes, std::uint32_t header_bytes) {
 Result<Decoder::Event> Decoder::next(std::string_view& input) {
   switch (state_) {
     case State::prefix: {
-      while (prefix_size_ < prefix_.size() && !input.empty()) {
-        prefix_[prefix_size_++] = static_cast<unsigned char>(input.front());
-        input.remove_prefix(1);
-      }
+      const std::size_t size = std::min(prefix_.size() - prefix_size_, input.size());
+      std::memcpy(prefix_.data() + prefix_size_, input.data(), size);
+      input.remove_prefix(size);
+      prefix_size_ = static_cast<std::uint8_t>(prefix_size_ + size);
       if (prefix_size_ < prefix_.size()) return NeedMore{};
       header_size_ = little_endian(prefix_);
       const std::uint32_t header_bytes = parser_->limits().header_bytes;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/protocol/encoder.h"
 
-#include <array>
 #include <cassert>
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 
 #include "cleave/protocol/members.h"
 #include "cleave/protocol/utf8.h"
@@ -14,12 +14,35 @@ inline namespace v0 {
 namespace {
 
 constexpr std::size_t kPrefixSize = 4;
+constexpr std::size_t kNumberSize = 20;  // 2^64-1 has so many digits
+// All that a head can have beside its command, its status, its members and its blanks.
+constexpr std::string_view kAllWords = R"({"cmd":,"id":,"more":true,"data_size":,"status":"",})";
 
-void append_number(std::string& out, std::uint64_t number) {
-  std::array<char, 20> digits;  // 2^64-1 has 20
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(digits.data(), end);
-}
+// Writes into room that was made before: a string's own append looks for room each time, and a
+// head has a dozen pieces.
+class Pen {
+ public:
+  explicit Pen(char* at) noexcept : at_(at) {}
+
+  Pen& write(std::string_view text) noexcept {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+    return *this;
+  }
+  Pen& write(std::uint64_t number) noexcept {
+    at_ = std::to_chars(at_, at_ + kNumberSize, number).ptr;
+    return *this;
+  }
+  // Instead of the comma behind the last member, or behind the opening brace of none.
+  void close_object() noexcept {
+    if (at_[-1] == ',') --at_;
+    *at_++ = '}';
+  }
+  [[nodiscard]] char* at() const noexcept { return at_; }
+
+ private:
+  char* at_;
+};
 
 }  // namespace
 
@@ -27,39 +50,23 @@ void append_number(std::string& out, std::uint64_t number) {
 // member is followed by a comma, and the last comma becomes the brace.
 Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32_t header_bytes) {
   assert(!head.more || head.id.has_value());
+  std::string cmd;
+  if (!head.cmd.empty()) append_json_string(cmd, head.cmd);
   const std::size_t start = out.size();
-  out.append(kPrefixSize, '\0');
-  out += '{';
-  if (!head.cmd.empty()) {
-    out += "\"cmd\":";
-    append_json_string(out, head.cmd);
-    out += ',';
-  }
-  if (head.id) {
-    out += "\"id\":";
-    append_number(out, *head.id);
-    out += ',';
-  }
-  if (head.more) out += "\"more\":true,";
+  out.resize(start + kPrefixSize + kAllWords.size() + 2 * kNumberSize + cmd.size() +
+             head.status.size() + head.members.size());
+  Pen pen(out.data() + start + kPrefixSize);
+  pen.write("{");
+  if (!cmd.empty()) pen.write("\"cmd\":").write(cmd).write(",");
+  if (head.id) pen.write("\"id\":").write(*head.id).write(",");
+  if (head.more) pen.write("\"more\":true,");
   if (head.data_size != 0 || head.write_data_size) {
-    out += "\"data_size\":";
-    append_number(out, head.data_size);
-    out += ',';
+    pen.write("\"data_size\":").write(head.data_size).write(",");
   }
-  if (!head.status.empty()) {
-    out += "\"status\":\"";
-    out += head.status;
-    out += "\",";
-  }
-  if (!head.members.empty()) {
-    out += head.members;
-    out += ',';
-  }
-  if (out.back() == ',') {
-    out.back() = '}';
-  } else {
-    out += '}';
-  }
+  if (!head.status.empty()) pen.write("\"status\":\"").write(head.status).write("\",");
+  if (!head.members.empty()) pen.write(head.members).write(",");
+  pen.close_object();
+  out.resize(static_cast<std::size_t>(pen.at() - out.data()));
   out.append(head.blanks, ' ');
 
   const std::size_t size = out.size() - start - kPrefixSize;

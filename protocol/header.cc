@@ -5,6 +5,7 @@
 #include <array>
 #include <cassert>
 #include <charconv>
+#include <cstring>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -33,6 +34,13 @@ constexpr std::size_t kRecentHeaders = 4;
 constexpr std::size_t kRecentHeaderBytes = 4 * 1024;
 // As much of a peer's text as an error message quotes.
 constexpr std::size_t kQuotedBytes = 40;
+
+// Every integer of so many digits fits 64 bits.
+constexpr std::size_t kSafeDigits = 18;
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 std::string quoted(std::string_view text) {
   std::string out;
@@ -122,8 +130,14 @@ std::optional<bool> Value::boolean() const noexcept {
 }
 
 std::optional<std::int64_t> Value::integer() const noexcept {
-  if (kind() != Kind::number) return std::nullopt;
+  const Header::Node& node = header_->nodes_[index_];
+  if (node.kind != Kind::number) return std::nullopt;
   const std::string_view digits = text();
+  if (node.truth && digits.size() <= kSafeDigits) {
+    std::int64_t number = 0;
+    for (const char digit : digits) number = number * 10 + (digit - '0');
+    return number;
+  }
   if (digits == "-0") return std::nullopt;
   std::int64_t number = 0;
   const char* const end = digits.data() + digits.size();
@@ -139,12 +153,13 @@ std::optional<std::string_view> Value::string() const noexcept {
 
 std::string_view Value::text() const noexcept {
   const Header::Node& node = header_->nodes_[index_];
-  return std::string_view(header_->text_).substr(node.text_at, node.text_size);
+  const std::string& all = node.kind == Kind::number ? header_->json_ : header_->text_;
+  return {all.data() + node.text_at, node.text_size};
 }
 
 std::string_view Value::name() const noexcept {
   const Header::Node& node = header_->nodes_[index_];
-  return std::string_view(header_->text_).substr(node.name_at, node.name_size);
+  return {header_->text_.data() + node.name_at, node.name_size};
 }
 
 Value::Iterator Value::begin() const noexcept {
@@ -165,8 +180,12 @@ std::size_t Value::size() const noexcept {
 
 std::optional<Value> Value::find(std::string_view name) const noexcept {
   if (kind() != Kind::object) return std::nullopt;
-  for (const Value member : *this) {
-    if (member.name() == name) return member;
+  const std::vector<Header::Node>& nodes = header_->nodes_;
+  const char* const names = header_->text_.data();
+  for (std::uint32_t i = index_ + 1; i < nodes[index_].end; i = nodes[i].end) {
+    if (std::string_view(names + nodes[i].name_at, nodes[i].name_size) == name) {
+      return Value(*header_, i);
+    }
   }
   return std::nullopt;
 }
@@ -238,8 +257,9 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
   using Kind = Value::Kind;
   using Size = rapidjson::SizeType;
 
-  HeaderBuilder(Header& target, const HeaderLimits& applied, std::vector<std::uint32_t>& lent)
-      : header(target), limits(applied), members(lent) {}
+  HeaderBuilder(Header& target, const rapidjson::MemoryStream& source, const HeaderLimits& applied,
+                std::vector<std::uint32_t>& lent)
+      : header(target), stream(source), limits(applied), members(lent) {}
 
   bool Default() { return refuse("a value of an unknown kind"); }
   bool Null() { return add(Kind::null); }
@@ -248,7 +268,14 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
     header.nodes_.back().truth = truth;
     return true;
   }
-  bool RawNumber(const char* text, Size size, bool) { return add(Kind::number, {text, size}); }
+  bool RawNumber(const char* text, Size size, bool) {
+    if (!add(Kind::number)) return false;
+    Header::Node& node = header.nodes_.back();
+    node.truth = std::all_of(text, text + size, is_digit);
+    node.text_at = static_cast<std::uint32_t>(stream.Tell() - size);
+    node.text_size = size;
+    return true;
+  }
   bool String(const char* text, Size size, bool) {
     // The reader checks the bytes, but lets an escape make half of a surrogate pair.
     if (!is_utf8({text, size})) return refuse("a string that is not UTF-8: half a surrogate pair");
@@ -331,25 +358,38 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
     return closed;
   }
 
-  // Sorted, as comparing every pair would let a header cost the square of its size.
+  // Many are sorted, as comparing every pair would let a header cost the square of its size.
   bool no_duplicates(std::uint32_t object) {
+    constexpr std::size_t kFew = 8;
     const auto name = [this](std::uint32_t index) {
       const Header::Node& node = header.nodes_[index];
       return std::string_view(header.text_).substr(node.name_at, node.name_size);
     };
     members.clear();
-    for (std::uint32_t i = object + 1; i < count(); i = header.nodes_[i].end) members.push_back(i);
+    for (std::uint32_t i = object + 1; i < count(); i = header.nodes_[i].end) {
+      if (members.size() < kFew) {
+        const std::string_view mine = name(i);
+        for (const std::uint32_t other : members) {
+          if (name(other) == mine) return twice(mine);
+        }
+      }
+      members.push_back(i);
+    }
+    if (members.size() <= kFew) return true;
     std::sort(members.begin(), members.end(), [&name](std::uint32_t left, std::uint32_t right) {
       return name(left) < name(right);
     });
     const auto twin = std::adjacent_find(
         members.begin(), members.end(),
         [&name](std::uint32_t left, std::uint32_t right) { return name(left) == name(right); });
-    if (twin == members.end()) return true;
-    return refuse("the member " + quoted(name(*twin)) + " twice in one object");
+    return twin == members.end() || twice(name(*twin));
+  }
+  bool twice(std::string_view name) {
+    return refuse("the member " + quoted(name) + " twice in one object");
   }
 
   Header& header;
+  const rapidjson::MemoryStream& stream;
   const HeaderLimits& limits;
   std::vector<std::uint32_t>& members;
   std::string refusal;
@@ -419,19 +459,102 @@ struct HeaderParser::State {
   }
 
   Result<Ref<const Header>> parse(std::string_view json);
+  Result<Ref<const Header>> parse_anew(std::string_view json);
+  [[nodiscard]] bool has_other_digits(const Header& earlier, std::string_view json);
+  [[nodiscard]] Result<Ref<const Header>> with_other_digits(const Header& earlier,
+                                                            std::string_view json);
 
   HeaderLimits limits;
   HeaderPool* pool;
   rapidjson::Reader reader;  // keeps its memory from header to header
   std::vector<std::uint32_t> members;
+  std::vector<std::uint32_t> sizes;  // of the numbers that has_other_digits() found
   std::array<Ref<const Header>, kRecentHeaders> recent;
+  std::uint64_t shapes = 0;  // that there were so far
+  std::size_t newest = 0;    // of them: the last that was asked for
   std::size_t oldest = 0;
 };
+
+Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
+  if (recent[newest] && recent[newest]->json() == json) return recent[newest];
+  for (std::size_t i = 0; i < recent.size(); ++i) {
+    if (!recent[i] || recent[i]->json() != json) continue;
+    newest = i;
+    return recent[i];
+  }
+  for (std::size_t i = 0; i < recent.size(); ++i) {
+    if (!recent[i] || !has_other_digits(*recent[i], json)) continue;
+    Result<Ref<const Header>> header = with_other_digits(*recent[i], json);
+    if (header) {
+      newest = i;
+      recent[i] = *header;
+    }
+    return header;
+  }
+  Result<Ref<const Header>> header = parse_anew(json);
+  if (header && json.size() <= kRecentHeaderBytes) {
+    newest = oldest;
+    recent[newest] = *header;
+    oldest = (oldest + 1) % kRecentHeaders;
+  }
+  return header;
+}
+
+// Whether `json` has the bytes of an earlier header but for the digits of its integers. It is no
+// second parser: what differs in any other byte is parsed, and an integer in the place of an
+// integer makes the same header of it, as no rule of JSON depends on which one it is.
+bool HeaderParser::State::has_other_digits(const Header& earlier, std::string_view json) {
+  const std::string_view known = earlier.json();
+  std::size_t known_at = 0;
+  std::size_t at = 0;
+  const auto same_up_to = [&](std::size_t known_end) {
+    const std::size_t size = known_end - known_at;
+    if (json.size() - at < size ||
+        std::memcmp(known.data() + known_at, json.data() + at, size) != 0)
+      return false;
+    at += size;
+    return true;
+  };
+  sizes.clear();
+  for (const Header::Node& node : earlier.nodes_) {
+    if (node.kind != Value::Kind::number || !node.truth) continue;
+    if (!same_up_to(node.text_at)) return false;
+    known_at = node.text_at + node.text_size;
+    const std::size_t first = at;
+    while (at < json.size() && is_digit(json[at])) ++at;
+    const std::size_t size = at - first;
+    if (size == 0 || size > kSafeDigits || (json[first] == '0' && size > 1)) return false;
+    sizes.push_back(static_cast<std::uint32_t>(size));
+  }
+  return same_up_to(known.size()) && at == json.size();
+}
+
+Result<Ref<const Header>> HeaderParser::State::with_other_digits(const Header& earlier,
+                                                                 std::string_view json) {
+  const Ref<Header> header = blank();
+  header->json_ = json;
+  header->text_ = earlier.text_;
+  header->nodes_ = earlier.nodes_;
+  header->shape_ = earlier.shape_;
+  auto size = sizes.begin();
+  std::uint32_t grown = 0;  // modulo 2^32, as it may have shrunk
+  for (Header::Node& node : header->nodes_) {
+    if (node.kind != Value::Kind::number) continue;
+    node.text_at += grown;
+    if (!node.truth) continue;
+    grown += *size - node.text_size;
+    node.text_size = *size++;
+  }
+  Result<FrameHead> frame = frame_head(header->root());
+  if (!frame) return tl::unexpected<Error>(std::move(frame.error()));
+  header->frame_ = *frame;
+  return Ref<const Header>(header);
+}
 
 // Debian's reader crashes on some numbers unless they are left as text, lets bytes through that are
 // not UTF-8 unless it is told to check them, and takes a NUL for the end of its input. Hence these
 // two flags and no other, and the look at where it stopped.
-Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
+Result<Ref<const Header>> HeaderParser::State::parse_anew(std::string_view json) {
   const std::size_t first = json.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || json[first] != '{') {
     return untrusted("a header must be one JSON object, and " +
@@ -442,8 +565,8 @@ Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
   }
   const Ref<Header> header = blank();
   header->json_ = json;
-  HeaderBuilder builder(*header, limits, members);
   rapidjson::MemoryStream stream(json.data(), json.size());
+  HeaderBuilder builder(*header, stream, limits, members);
   constexpr unsigned kFlags =
       rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
   const rapidjson::ParseResult outcome = reader.Parse<kFlags>(stream, builder);
@@ -463,6 +586,7 @@ Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
   Result<FrameHead> frame = frame_head(header->root());
   if (!frame) return tl::unexpected<Error>(std::move(frame.error()));
   header->frame_ = *frame;
+  header->shape_ = ++shapes;
   return Ref<const Header>(header);
 }
 
@@ -473,15 +597,7 @@ HeaderParser& HeaderParser::operator=(HeaderParser&&) noexcept = default;
 
 Result<Ref<const Header>> HeaderParser::parse(std::string_view json) {
   assert(json.size() <= std::numeric_limits<std::uint32_t>::max());
-  for (const Ref<const Header>& earlier : state_->recent) {
-    if (earlier && earlier->json() == json) return earlier;
-  }
-  Result<Ref<const Header>> header = state_->parse(json);
-  if (header && json.size() <= kRecentHeaderBytes) {
-    state_->recent[state_->oldest] = *header;
-    state_->oldest = (state_->oldest + 1) % kRecentHeaders;
-  }
-  return header;
+  return state_->parse(json);
 }
 
 const HeaderLimits& HeaderParser::limits() const noexcept {

@@ -84,6 +84,10 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   [[nodiscard]] const FrameHead& frame() const noexcept { return frame_; }
   // The bytes it was parsed from.
   [[nodiscard]] std::string_view json() const noexcept { return json_; }
+  // The same for headers that differ in the digits of integers only: what was found of one that
+  // follows from its names, its kinds and its strings is true of the other. Never 0, and of one
+  // parser's headers only; different shapes say nothing.
+  [[nodiscard]] std::uint64_t shape() const noexcept { return shape_; }
   // The memory that it takes.
   [[nodiscard]] std::size_t capacity() const noexcept;
 
@@ -109,11 +113,11 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   friend struct HeaderBuilder;
   Header() = default;
 
-  // One value. Strings and numbers are slices of `text_`; `end` is the index behind the last value
-  // inside this one, so a sibling is one step away.
+  // One value. Names and strings are slices of `text_`, numbers of `json_`; `end` is the index
+  // behind the last value inside this one, so a sibling is one step away.
   struct Node {
     Value::Kind kind;
-    bool truth;
+    bool truth;  // of a boolean; of a number: it is nothing but digits
     std::uint32_t name_at, name_size;
     std::uint32_t text_at, text_size;
     std::uint32_t end;
@@ -123,13 +127,15 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   std::string text_;
   std::vector<Node> nodes_;
   FrameHead frame_;
+  std::uint64_t shape_ = 0;
   struct HeaderPool* pool_ = nullptr;
 };
 
 // Parses headers strictly (RFC 8259): one object, nothing after it, UTF-8, no duplicate member at
 // any depth, no U+0000 in a name, no lone surrogate, numbers kept as text. One per loop: it keeps
-// the memory of dead headers for the next ones, and remembers recent headers, so that bytes equal
-// to an earlier header's are not parsed again. Headers may outlive it.
+// the memory of dead headers for the next ones, and remembers recent headers: bytes that are equal
+// to an earlier header's are not parsed again, nor are those that differ in the digits of integers
+// only, as the headers of one client do whose `id`s count up. Headers may outlive it.
 class CLEAVE_API HeaderParser {
  public:
   explicit HeaderParser(const HeaderLimits& limits = {});

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -419,7 +420,7 @@ TEST_CASE("bytes equal to a recent header's share its parse, and limits that cha
 
 TEST_CASE("only a few recent headers are remembered, and no long one") {
   HeaderParser parser;
-  const auto numbered = [](int i) { return "{\"id\":" + std::to_string(i) + "}"; };
+  const auto numbered = [](int i) { return "{\"n\":\"" + std::to_string(i) + "\"}"; };
   std::vector<Ref<const Header>> headers;
   for (int i = 0; i < 5; ++i) headers.push_back(*parser.parse(numbered(i)));
   for (int i = 1; i < 5; ++i)
@@ -431,6 +432,76 @@ TEST_CASE("only a few recent headers are remembered, and no long one") {
   const std::string longer = "{\"a\":\"" + repeated(4'096 - 7, "x") + "\"}";
   const auto kept = *parser.parse(longer);
   CHECK_FALSE(*parser.parse(longer) == kept);
+}
+
+TEST_CASE("a header with other digits than a recent one's is what it is on its own") {
+  // Around each number of these headers every other is put, in a parser that knows the header, and
+  // in one that knows nothing.
+  const std::vector<std::string> numbers = {"0",
+                                            "1",
+                                            "9",
+                                            "10",
+                                            "007",
+                                            "-1",
+                                            "-0",
+                                            "1.5",
+                                            "1e3",
+                                            "",
+                                            "12x",
+                                            "1 2",
+                                            "1,2",
+                                            "\"1\"",
+                                            "null",
+                                            "1]",
+                                            "1}",
+                                            "99999999999999999",
+                                            "999999999999999999",
+                                            "9223372036854775807",
+                                            "9223372036854775808",
+                                            "9007199254740992",
+                                            "123456789012345678901234567890"};
+  const std::vector<std::array<std::string, 2>> surroundings = {
+      {R"({"cmd":"echo","data_size":64,"id":)", "}"},
+      {R"({"cmd":"echo","id":)", R"(,"data_size":3,"more":true})"},
+      {R"({"a":1.5,"b":[1,)", R"(,-3,{"c":44}],"id":7})"},
+      {R"({"a":0,"a2":)", R"( , "x":"\u00e4 1", "y":12 } )"}};
+  for (const auto& [before, after] : surroundings) {
+    for (const std::string& known : numbers) {
+      for (const std::string& number : numbers) {
+        HeaderParser used;
+        (void)used.parse(before + known + after);
+        const std::string json = before + number + after;
+        CAPTURE(json);
+        const auto header = used.parse(json);
+        const auto expected = HeaderParser().parse(json);
+        REQUIRE(header.has_value() == expected.has_value());
+        if (!header) {
+          CHECK(header.error() == expected.error());
+          continue;
+        }
+        CHECK((*header)->json() == json);
+        CHECK(written((*header)->root()) == written((*expected)->root()));
+        CHECK((*header)->frame().id == (*expected)->frame().id);
+        CHECK((*header)->frame().data_size == (*expected)->frame().data_size);
+        CHECK((*header)->frame().more == (*expected)->frame().more);
+      }
+    }
+  }
+}
+
+TEST_CASE("headers have the same shape only where they differ in nothing but digits of integers") {
+  HeaderParser parser;
+  const auto shape = [&](std::string_view json) { return (*parser.parse(json))->shape(); };
+  const std::uint64_t first = shape(R"({"cmd":"echo","id":9})");
+  CHECK(first != 0);
+  CHECK(shape(R"({"cmd":"echo","id":10})") == first);
+  CHECK(shape(R"({"cmd":"echo","id":123456789})") == first);
+  CHECK(shape(R"({"cmd":"echo","id":9})") == first);
+  CHECK(shape(R"({"cmd":"Echo","id":9})") != first);
+  CHECK(shape(R"({"cmd":"echo","ix":9})") != first);
+  CHECK(shape(R"({"cmd":"echo","id":9 })") != first);
+  CHECK(shape(R"({"cmd":"echo2","id":9})") != first);
+  CHECK(shape(R"({"cmd":"echo","x":1.0})") != shape(R"({"cmd":"echo","x":2.0})"));
 }
 
 TEST_CASE("a refused header leaves nothing behind in the next one") {
