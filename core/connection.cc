@@ -154,16 +154,19 @@ bool Connection::on_frame_input(std::string_view& input) {
     if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
       in_header_ = false;
       if (header_held_.bytes() > 0) header_held_.set({}, 0);
-      on_head(head->header);
+      on_head(head->header, input.size());
     } else {
       on_body(std::get<Decoder::Body>(*event));
     }
     if (closed_ || state_ != State::open) return false;
-    if (decoder_.body_remaining() > 0) return true;
+    // A short body that is there is not worth a look around.
+    const std::uint64_t to_come = decoder_.body_remaining();
+    if (to_come > input.size() || to_come > Router::kWholeBytes) return true;
   }
 }
 
-void Connection::on_head(const Ref<const Header>& header) {
+// `here`: bytes that have come behind the header.
+void Connection::on_head(const Ref<const Header>& header, std::size_t here) {
   const FrameHead& frame = header->frame();
   last_frame_ = !frame.more;
   receiving_ = {};
@@ -174,7 +177,7 @@ void Connection::on_head(const Ref<const Header>& header) {
           {Errc::protocol_error,
            "id " + std::to_string(*frame.id) + " is in use by a request that has not ended"});
     }
-    if (may_add()) begin(header, known);
+    if (may_add()) begin(header, known, here);
     return;
   }
   if (Exchange* exchange = frame.id ? find(*frame.id) : nullptr) {
@@ -229,7 +232,8 @@ Ref<Exchange> Connection::add(const Ref<const Header>& header, std::string_view 
 }
 
 // A message begins: everything that can refuse it is asked before a handler is made.
-void Connection::begin(const Ref<const Header>& header, const KnownCommand* known) {
+void Connection::begin(const Ref<const Header>& header, const KnownCommand* known,
+                       std::size_t here) {
   const FrameHead& frame = header->frame();
   const Ref<Exchange> exchange =
       add(header, known != nullptr ? std::string_view(known->command->name)
@@ -262,7 +266,7 @@ void Connection::begin(const Ref<const Header>& header, const KnownCommand* know
     timeout = Millis(*given);
   }
   exchange->begin({.command = *command,
-                   .route = command->route,
+                   .route = frame.more ? command->route : command->route_for(frame_size, here),
                    .body_limit = command->body_bytes,
                    .body_size = frame.more ? std::nullopt : std::optional(frame_size),
                    .one_way = rule.one_way,
@@ -404,7 +408,7 @@ void Connection::reply_ready(Exchange& exchange) {
 }
 
 bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
-  if (closed_ || open_frame_ || !ready_.alone()) return false;
+  if (closed_ || open_frame_ || !ready_.alone() || link_.room() == 0) return false;
   if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
   if (wire() == Wire::ready) return false;  // waits for the client's word
   const Result<void> appended = wire() == Wire::frame

@@ -95,8 +95,8 @@ class Connection final : public LinkOwner {
   bool on_frame_input(std::string_view& input);
   bool on_bare_input(std::string_view& input);
   void on_message(std::string_view message);
-  void on_head(const Ref<const Header>& header);
-  void begin(const Ref<const Header>& header, const KnownCommand* known);
+  void on_head(const Ref<const Header>& header, std::size_t here);
+  void begin(const Ref<const Header>& header, const KnownCommand* known, std::size_t here);
   [[nodiscard]] const KnownCommand* look_up(Exchange& exchange, const Header& header);
   [[nodiscard]] bool may_begin(Exchange& exchange, const Router::Command& command,
                                std::uint64_t frame_size, bool one_way);

@@ -182,6 +182,8 @@ void Exchange::reply(Reply&& reply) {
   handler_bytes_ = 0;
   (void)take_collected();
   const bool nobody = one_way_ || lost_ || connection_->closed();
+  // Not from elsewhere than its handler's call, which is over before the handler is let go.
+  if (in_call_ && !nobody && !reply.error && reply_at_once(reply)) return;
   if (auto* bytes = std::get_if<Buffer>(&reply.body); bytes != nullptr && !nobody) {
     if (connection_->may_queue(*bytes)) {
       connection_->count(*bytes, Account::Use::reply);
@@ -202,6 +204,18 @@ void Exchange::reply(Reply&& reply) {
   if (held_.bytes() > 0) count();
   outgoing_->on_wake([this] { connection_->reply_ready(*this); });
   connection_->reply_ready(*this);
+}
+
+// Spares a short reply the way through an Outgoing.
+bool Exchange::reply_at_once(const Reply& reply) {
+  const auto* buffer = std::get_if<Buffer>(&reply.body);
+  if (buffer == nullptr && !std::holds_alternative<std::monostate>(reply.body)) return false;
+  const std::string_view body = buffer != nullptr ? buffer->bytes() : std::string_view();
+  if (body.size() > Router::kWholeBytes) return false;
+  if (!connection_->reply_at_once(*this, reply.members, body)) return false;
+  body_out_ = body.size();
+  complete();
+  return true;
 }
 
 void Exchange::abandon() {

@@ -108,6 +108,7 @@ class Exchange final : public RefCounted<Exchange>, public Recycled, private Rin
   template <typename Call>
   void call_handler(const Call& call);
   void end_call(bool nested);
+  [[nodiscard]] bool reply_at_once(const Reply& reply);
   std::string take_collected();
   [[nodiscard]] bool may_collect(std::size_t bytes);
   void finish_collected(std::string_view body);

@@ -48,11 +48,11 @@ Outgoing::Step Outgoing::advance(Link& link) {
 Outgoing::Step Outgoing::advance_body(Link& link) {
   if (ended_early_) {
     if (frame_open() || (begun_ && !id_)) return Step::broken;
-    return append(link, 0, true, {});
+    return append(link, 0, true);
   }
   if (held_back_) return Step::waiting;
   if (std::holds_alternative<std::monostate>(message_.body)) {
-    return begun_ ? Step::finished : append(link, 0, true, {});
+    return begun_ ? Step::finished : append(link, 0, true);
   }
   if (std::holds_alternative<Buffer>(message_.body)) return advance_buffer(link);
   if (std::holds_alternative<FileRange>(message_.body)) return advance_file(link);
@@ -72,15 +72,14 @@ bool Outgoing::cancel(CancelReason reason) {
 
 void Outgoing::end_with(Error error) {
   unbind();
-  collected_ = {};
-  held_.set({}, 0);
+  collected_.reset();
   message_.error = std::move(error);
   ended_early_ = true;
 }
 
 // Appends a head. The members of the message are in its first frame, the status in its last.
 Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
-                                const Members& more_members) {
+                                std::string_view more_members) {
   if (options_.wire != Wire::frame) return append_bare(link, data_size, more_members);
   const bool reply = kind_ == Kind::reply;
   // A request has no way to say an error in its last frame: the server would take it as complete.
@@ -103,7 +102,7 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
   if (last && reply && message_.error) error = error_members(*message_.error);
   add(error);
   if (!begun_) add(message_.members.text());
-  add(more_members.text());
+  add(more_members);
   OutgoingHead head{.cmd = begun_ ? std::string_view() : std::string_view(cmd_),
                     .id = id_,
                     .more = !last,
@@ -116,7 +115,7 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
     end_with(
         {Errc::internal, (reply ? "of the reply " : "of the request ") + appended.error().message});
     message_.members.clear();
-    return append(link, 0, true, {});
+    return append(link, 0, true);
   }
   begun_ = true;
   body_bytes_ += data_size;
@@ -124,13 +123,14 @@ Outgoing::Step Outgoing::append(Link& link, std::uint64_t data_size, bool last,
 }
 
 // The head of a reply on a bare wire, which has only one.
-Outgoing::Step Outgoing::append_bare(Link& link, std::uint64_t size, const Members& more_members) {
+Outgoing::Step Outgoing::append_bare(Link& link, std::uint64_t size,
+                                     std::string_view more_members) {
   std::string text;
   if (message_.error) {
     if (!says_errors(options_.wire)) return Step::failed;
     text = R"("status":"error",)" + error_members(*message_.error);
   }
-  for (const std::string_view members : {message_.members.text(), more_members.text()}) {
+  for (const std::string_view members : {message_.members.text(), more_members}) {
     if (!members.empty()) text.append(text.empty() ? "" : ",").append(members);
   }
   if (Result<void> appended = link.append_bare_head(options_.wire, size, text); !appended) {
@@ -160,7 +160,7 @@ Outgoing::Step Outgoing::advance_buffer(Link& link) {
   Step step = Step::finished;
   // What was begun without an id has been let through: only the body is missing.
   if (id_ || !begun_) {
-    step = append(link, last ? rest.size() : options_.frame_bytes, last, {});
+    step = append(link, last ? rest.size() : options_.frame_bytes, last);
     if (ended_early_ || step == Step::failed || step == Step::waiting) return step;
   }
   link.append(last ? std::move(rest) : rest.take_front(options_.frame_bytes));
@@ -181,7 +181,7 @@ Outgoing::Step Outgoing::advance_file(Link& link) {
   }
   Step step = Step::finished;
   if (id_ || !begun_) {
-    step = append(link, slice.length, last, {});
+    step = append(link, slice.length, last);
     if (ended_early_ || step == Step::failed || step == Step::waiting) return step;
   }
   rest.offset += slice.length;
@@ -196,7 +196,7 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
   Source& source = *std::get<std::shared_ptr<Source>>(message_.body);
   const std::uint64_t size = *source.size();
   const std::uint64_t to_come = begun_ ? open_bytes_ : size;
-  if (to_come == 0) return begun_ ? Step::finished : append(link, 0, true, {});
+  if (to_come == 0) return begun_ ? Step::finished : append(link, 0, true);
   const std::uint64_t room =
       std::min({to_come, std::max<std::uint64_t>(link.room(), 1), options_.frame_bytes});
   Source::Pulled pulled = ahead_ ? std::move(*ahead_) : source.pull(static_cast<std::size_t>(room));
@@ -206,13 +206,13 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
     if (begun_) return Step::broken;
     end_with(done->error.value_or(
         Error{Errc::internal, "the body's source ended before its announced size"}));
-    return append(link, 0, true, done->members);
+    return append(link, 0, true, done->members.text());
   }
   Source::Piece& piece = std::get<Source::Piece>(pulled);
   if (piece.bytes.empty()) return Step::waiting;
   if (piece.bytes.size() > to_come) return Step::broken;
   if (!begun_) {
-    const Step step = append(link, size, true, {});
+    const Step step = append(link, size, true);
     if (ended_early_ || step == Step::failed) return step;
     open_bytes_ = size;
     if (step == Step::waiting) {
@@ -229,22 +229,24 @@ Outgoing::Step Outgoing::advance_single(Link& link) {
 Outgoing::Step Outgoing::advance_collecting(Link& link) {
   // Nothing is sent meanwhile that could end the turn: a source that always has more would hold it.
   constexpr int kPullsATurn = 64;
+  if (!collected_) collected_ = std::make_unique<Collected>();
   Source& source = *std::get<std::shared_ptr<Source>>(message_.body);
   for (int left = kPullsATurn; !link.closed(); --left) {
     if (left == 0) {
       SourceBinding::wake(source);
       break;
     }
-    const std::uint64_t room = options_.collected_bytes - collected_.size() + 1;
+    const std::uint64_t room = options_.collected_bytes - collected_->bytes.size() + 1;
     Source::Pulled pulled =
         source.pull(static_cast<std::size_t>(std::min(room, options_.frame_bytes)));
+    if (ended_early_) return advance_body(link);  // from inside pull()
     if (std::holds_alternative<Source::Later>(pulled)) return Step::waiting;
     if (auto* done = std::get_if<Source::Done>(&pulled)) {
       unbind();
       if (done->error) message_.error = std::move(done->error);
-      message_.body = Buffer::own(std::move(collected_));
+      message_.body = Buffer::own(std::move(collected_->bytes));
       link.count(std::get<Buffer>(message_.body));
-      held_.set({}, 0);
+      collected_.reset();
       message_.members.append(done->members);
       return advance_buffer(link);
     }
@@ -252,9 +254,9 @@ Outgoing::Step Outgoing::advance_collecting(Link& link) {
       end_with(*std::move(error));
       return advance_body(link);
     }
-    collected_ += std::get<Source::Piece>(pulled).bytes.bytes();
-    held_.set(link.account(), collected_.capacity());
-    if (collected_.size() > options_.collected_bytes) {
+    collected_->bytes += std::get<Source::Piece>(pulled).bytes.bytes();
+    collected_->held.set(link.account(), collected_->bytes.capacity());
+    if (collected_->bytes.size() > options_.collected_bytes) {
       end_with({Errc::too_large,
                 "the reply is longer than " + std::to_string(options_.collected_bytes) +
                     " bytes (collected_reply_bytes): ask with an id",
@@ -279,12 +281,12 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
     // A request does not wait for its body: its program may have something to say before it is
     // asked. A reply does, as until then an error can still be said.
     if (kind_ == Kind::reply || begun_) return Step::waiting;
-    const Step step = append(link, 0, false, {});
+    const Step step = append(link, 0, false);
     return step == Step::sent ? Step::waiting : step;
   }
   if (auto* done = std::get_if<Source::Done>(&now)) {
     if (done->error) message_.error = std::move(done->error);
-    return append(link, 0, true, done->members);
+    return append(link, 0, true, done->members.text());
   }
   Source::Piece& piece = std::get<Source::Piece>(now);
   if (piece.bytes.empty()) return Step::waiting;
@@ -292,7 +294,8 @@ Outgoing::Step Outgoing::advance_frames(Link& link) {
   auto* done = std::get_if<Source::Done>(&next);
   const bool last = done != nullptr && piece.members.empty();
   if (last && done->error) message_.error = std::move(done->error);
-  const Step step = append(link, piece.bytes.size(), last, last ? done->members : piece.members);
+  const Step step =
+      append(link, piece.bytes.size(), last, (last ? done->members : piece.members).text());
   if (step == Step::failed || ended_early_) return step;
   link.append(std::move(piece.bytes));
   if (last) return step;

@@ -3,6 +3,7 @@
 // Internal: a message on its way out, a server's reply or a client's request.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -85,8 +86,8 @@ class Outgoing final : public RefCounted<Outgoing>, public Recycled {
   Step advance_collecting(Link& link);
   Step advance_frames(Link& link);
   [[nodiscard]] Step append(Link& link, std::uint64_t data_size, bool last,
-                            const Members& more_members);
-  [[nodiscard]] Step append_bare(Link& link, std::uint64_t size, const Members& more_members);
+                            std::string_view more_members = {});
+  [[nodiscard]] Step append_bare(Link& link, std::uint64_t size, std::string_view more_members);
   void unbind();
 
   Kind kind_;
@@ -101,8 +102,11 @@ class Outgoing final : public RefCounted<Outgoing>, public Recycled {
   std::uint64_t open_bytes_ = 0;  // of the open single frame, still to come
   std::uint64_t body_bytes_ = 0;
   std::optional<Source::Pulled> ahead_;  // pulled, not yet sent
-  std::string collected_;
-  Held held_;  // what is collected
+  struct Collected {
+    std::string bytes;
+    Held held;
+  };
+  std::unique_ptr<Collected> collected_;
 };
 
 }  // namespace v0

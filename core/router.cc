@@ -85,6 +85,7 @@ Result<void> check(const Argument& argument, const std::optional<Value>& value) 
 
 const Route* Router::Command::message_route() const noexcept {
   if (spec.message) return &*spec.message;
+  if (spec.whole) return &*spec.whole;
   if (std::holds_alternative<HandlerFactory>(route.shape)) return nullptr;
   const bool needs_more = std::any_of(spec.arguments.begin(), spec.arguments.end(),
                                       [](const Argument& argument) { return argument.required; });
@@ -100,6 +101,8 @@ void Router::add(std::string name, CommandSpec spec, Route route) {
   [[maybe_unused]] const auto [at, added] = commands_.try_emplace(
       std::move(key), Command{std::move(name), std::move(spec), std::move(route), body_bytes});
   assert(added && "a command was registered twice");
+  assert((!at->second.spec.whole || answers_at_once(&*at->second.spec.whole)) &&
+         "only a collected handler can be a shortcut");
   assert((!at->second.spec.datagram || answers_at_once(at->second.message_route())) &&
          "a command for datagrams must have a collected handler for messages");
 }

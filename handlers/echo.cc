@@ -26,7 +26,7 @@ class Echo final : public Handler {
 void add_echo(Router& router) {
   router.add("echo",
              {.summary = "replies with the body",
-              .message = collected(
+              .whole = collected(
                   [](const Request&, std::string_view body, ReplyWriter& reply) -> Result<void> {
                     reply.append(body);
                     return {};

@@ -84,7 +84,7 @@ class Upper final : public Handler, public Source {
 void add_upper(Router& router) {
   router.add("upper",
              {.summary = "replies with the body, ASCII letters in upper case",
-              .message = collected(
+              .whole = collected(
                   [](const Request&, std::string_view body, ReplyWriter& reply) -> Result<void> {
                     append_upper(reply.body(), body);
                     return {};
