@@ -255,8 +255,9 @@ void Connection::begin(const Ref<const Header>& header, const KnownCommand* know
   }
   const std::uint64_t frame_size = frame.data_size.value_or(rule.size.value_or(0));
   if (!may_begin(*exchange, *command, frame_size, rule.one_way)) return;
-  if (Result<void> checked = check_arguments(command->spec, *header); !checked) {
-    return exchange->refuse(checked.error(), rule.one_way);
+  if (!command->spec.arguments.empty()) {
+    const Result<void> checked = check_arguments(command->spec, *header);
+    if (!checked) return exchange->refuse(checked.error(), rule.one_way);
   }
   std::optional<Millis> timeout;
   if (has_timeout) {

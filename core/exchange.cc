@@ -104,12 +104,15 @@ bool Exchange::may_collect(std::size_t bytes) {
 
 void Exchange::on_end() {
   body_ended_ = true;
-  waiting_since_ = connection_->server().loop().now();
-  if (!hears_body()) return;
-  if (handler_) return call_handler([this] { handler_->on_end(); });
-  if (state_ != State::running) return;
-  finish_collected(whole_.empty() ? std::string_view(collected_) : whole_);
-  whole_ = {};
+  if (hears_body()) {
+    if (handler_) {
+      call_handler([this] { handler_->on_end(); });
+    } else if (state_ == State::running) {
+      finish_collected(whole_.empty() ? std::string_view(collected_) : whole_);
+      whole_ = {};
+    }
+  }
+  if (state_ != State::done) waiting_since_ = connection_->server().loop().now();
 }
 
 void Exchange::finish_collected(std::string_view body) {
@@ -333,7 +336,7 @@ void Exchange::end(const Error* error) {
   served(error);
   handler_bytes_ = 0;
   (void)take_collected();
-  done_at_ = connection_->server().loop().now();
+  if (!body_ended_) done_at_ = connection_->server().loop().now();
   timer_.reset();
   cancel_callback_ = nullptr;
   std::shared_ptr<Handler> handler = std::move(handler_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/protocol/encoder.h"
 
+#include <array>
 #include <cassert>
 #include <charconv>
 #include <cstddef>
@@ -30,7 +31,11 @@ class Pen {
     return *this;
   }
   Pen& write(std::uint64_t number) noexcept {
-    at_ = std::to_chars(at_, at_ + kNumberSize, number).ptr;
+    if (number < 10) {
+      *at_++ = static_cast<char>('0' + number);
+    } else {
+      at_ = std::to_chars(at_, at_ + kNumberSize, number).ptr;
+    }
     return *this;
   }
   // Instead of the comma behind the last member, or behind the opening brace of none.
@@ -52,10 +57,16 @@ Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32
   assert(!head.more || head.id.has_value());
   std::string cmd;
   if (!head.cmd.empty()) append_json_string(cmd, head.cmd);
-  const std::size_t start = out.size();
-  out.resize(start + kPrefixSize + kAllWords.size() + 2 * kNumberSize + cmd.size() +
-             head.status.size() + head.members.size());
-  Pen pen(out.data() + start + kPrefixSize);
+  const std::size_t most = kPrefixSize + kAllWords.size() + 2 * kNumberSize + cmd.size() +
+                           head.status.size() + head.members.size();
+  std::array<char, 256> usual;
+  std::string longer;
+  char* start = usual.data();
+  if (most > usual.size()) {
+    longer.resize(most);
+    start = longer.data();
+  }
+  Pen pen(start + kPrefixSize);
   pen.write("{");
   if (!cmd.empty()) pen.write("\"cmd\":").write(cmd).write(",");
   if (head.id) pen.write("\"id\":").write(*head.id).write(",");
@@ -66,19 +77,19 @@ Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32
   if (!head.status.empty()) pen.write("\"status\":\"").write(head.status).write("\",");
   if (!head.members.empty()) pen.write(head.members).write(",");
   pen.close_object();
-  out.resize(static_cast<std::size_t>(pen.at() - out.data()));
-  out.append(head.blanks, ' ');
 
-  const std::size_t size = out.size() - start - kPrefixSize;
+  const auto written = static_cast<std::size_t>(pen.at() - start);
+  const std::size_t size = written - kPrefixSize + head.blanks;
   if (size > header_bytes) {
-    out.resize(start);
     return fail(Errc::too_large, "the header would be " + std::to_string(size) +
                                      " bytes, and the limit (header_bytes) is " +
                                      std::to_string(header_bytes));
   }
   for (std::size_t i = 0; i < kPrefixSize; ++i) {
-    out[start + i] = static_cast<char>((size >> (8 * i)) & 0xFFU);
+    start[i] = static_cast<char>((size >> (8 * i)) & 0xFFU);
   }
+  out.append(start, written);
+  if (head.blanks > 0) out.append(head.blanks, ' ');
   return {};
 }
 
