@@ -251,6 +251,10 @@ def ratio(value):
     return f"{value:.2f}"
 
 
+def whole(value):
+    return f"{value:,.0f}"
+
+
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
@@ -265,7 +269,7 @@ def targets_table(result):
             target["beside"],
             target["target"],
             target["excellent"],
-            with_spread(measured, number if target["metric"] == "bytes" else ratio)
+            with_spread(measured, whole if target["metric"] == "bytes" else ratio)
             if measured else "",
             f"**{target['verdict']}**" if target["verdict"] == "missed" else target["verdict"],
         ])
@@ -318,7 +322,7 @@ ECHO_HEAD = ["messages/s", "× libuv", "server CPU each", "× libuv", "p50", "p9
 
 def idle_row(line):
     return [
-        with_spread(line["memory"], lambda value: f"{value:,.0f}"),
+        with_spread(line["memory"], whole),
         f"{line['idle_busy']['median']:.2%}",
         number(line["rate"]["median"]),
         with_spread(line["cost"], time_text),

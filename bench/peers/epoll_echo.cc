@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <vector>
 
 namespace {
@@ -75,7 +74,7 @@ void accept_all(int epoll, int listener) {
     if (socket < 0) return;
     const int on = 1;
     check(::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "TCP_NODELAY");
-    watch(epoll, EPOLL_CTL_ADD, EPOLLIN, *std::make_unique<Connection>(socket).release());
+    watch(epoll, EPOLL_CTL_ADD, EPOLLIN, *new Connection{.socket = socket});
   }
 }
 

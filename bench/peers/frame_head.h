@@ -32,20 +32,21 @@ inline Asked read_echo(const char* header, std::size_t size) {
   rapidjson::Document document;
   document.Parse(header, size);
   if (document.HasParseError() || !document.IsObject()) return asked;
-  const auto body = document.FindMember("data_size");
-  if (body != document.MemberEnd()) {
-    if (!body->value.IsUint64()) return asked;
-    asked.body_bytes = body->value.GetUint64();
+  if (document.HasMember("data_size")) {
+    const rapidjson::Value& size_of_body = document["data_size"];
+    if (!size_of_body.IsUint64()) return asked;
+    asked.body_bytes = size_of_body.GetUint64();
   }
   rapidjson::StringBuffer text;
   rapidjson::Writer<rapidjson::StringBuffer> writer(text);
   writer.StartObject();
   writer.Key("data_size");
   writer.Uint64(asked.body_bytes);
-  if (const auto id = document.FindMember("id"); id != document.MemberEnd()) {
-    if (!id->value.IsUint64()) return asked;
+  if (document.HasMember("id")) {
+    const rapidjson::Value& id = document["id"];
+    if (!id.IsUint64()) return asked;
     writer.Key("id");
-    writer.Uint64(id->value.GetUint64());
+    writer.Uint64(id.GetUint64());
   }
   writer.Key("status");
   writer.String("ok");
