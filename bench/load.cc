@@ -727,7 +727,7 @@ class Load {
     }
   }
 
-  // The measured time begins and ends here.
+  // The measured time begins and ends here; it is not over before there is something to measure.
   void look_at_the_clock() {
     const Time time = now();
     if (!measuring_ && time >= warm_until_) {
@@ -737,11 +737,13 @@ class Load {
       bytes_ = 0;
       messages_ = 0;
       before_ = read_machine(options_);
-    } else if (measuring_ && time >= end_) {
+    } else if (measuring_ && time >= end_ && latency_.count() > 0) {
       ended_ = true;
       after_ = read_machine(options_);
       measured_latency_ = latency_;
       measured_bytes_ = bytes_;
+    } else if (time >= end_ + kPatience) {
+      die("no reply comes");
     }
   }
 
