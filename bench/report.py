@@ -9,6 +9,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -247,6 +248,14 @@ def with_spread(values, text):
     return f"{text(values['median'])} ({text(values['min'])}–{text(values['max'])})"
 
 
+def times(values):
+    """Nanoseconds with their spread, all in the median's unit."""
+    unit, name = next(((unit, name) for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
+                       if values["median"] >= unit), (1, "ns"))
+    median, least, most = (f"{values[key] / unit:.3g}" for key in ("median", "min", "max"))
+    return f"{median} {name} ({least}–{most})"
+
+
 def ratio(value):
     return f"{value:.2f}"
 
@@ -309,7 +318,7 @@ def echo_row(line):
     return [
         with_spread(line["rate"], number),
         beside(line, "rate"),
-        with_spread(line["cost"], time_text),
+        times(line["cost"]),
         beside(line, "cost"),
         time_text(line["p50_us"]["median"] * 1e3),
         time_text(line["p99_us"]["median"] * 1e3),
@@ -325,7 +334,7 @@ def idle_row(line):
         with_spread(line["memory"], whole),
         f"{line['idle_busy']['median']:.2%}",
         number(line["rate"]["median"]),
-        with_spread(line["cost"], time_text),
+        times(line["cost"]),
         beside(line, "cost"),
         cores(line),
     ]
@@ -338,7 +347,7 @@ IDLE_HEAD = ["bytes each", "CPU when idle", "opened/s", "server CPU to open each
 def rate_row(line):
     return [
         number(line["rate"]["median"]),
-        with_spread(line["p99_us"], lambda value: time_text(value * 1e3)),
+        times({key: value * 1e3 for key, value in line["p99_us"].items()}),
         time_text(line["p50_us"]["median"] * 1e3),
         time_text(line["late_p99_us"]["median"] * 1e3),
         time_text(line["cost"]["median"]),
@@ -434,14 +443,14 @@ def bars(result):
             continue
         for name, line in point["lines"].items():
             rate = line["rate"]
-            title = result["titles"][name].replace(", ", "\\n")
+            title = "\\n".join(textwrap.wrap(result["titles"][name], 10))
             rows.append([f'"{title}"', rate["median"] / 1e6, rate["min"] / 1e6, rate["max"] / 1e6])
     if not rows:
         return None
     return (
         block("data", rows)
         + 'set ylabel "million messages a second"\nset yrange [0:*]\nset style fill solid 0.6\n'
-        + "set boxwidth 0.6\nset xtics nomirror noenhanced\nunset key\n"
+        + "set boxwidth 0.6\nset bmargin 5\nunset key\n"
         + "plot $data using 0:2:xtic(1) with boxes linecolor 1, "
         + "$data using 0:2:3:4 with yerrorbars linecolor black pointtype 0\n"
     )
