@@ -130,6 +130,7 @@ class Server:
 
     def processor_time(self):
         """Seconds that its threads have run."""
+        self.check()
         total = 0
         for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
             total += int((task / "schedstat").read_text(encoding="ascii").split()[0])
@@ -156,6 +157,7 @@ class Server:
 
 def settle(servers):
     """Waits until the servers are done with what the last sample left them, as its connections."""
+    servers = [server for server in servers if server.process.poll() is None]
     before = sum(server.processor_time() for server in servers)
     for _ in range(100):
         time.sleep(0.02)
@@ -201,7 +203,9 @@ class Sampler:
         return best[1]
 
     def _run(self, server, arguments):
+        server.check()
         command = self.command(server, arguments)
+        told = " ".join(["bench_load"] + command[1:])
         try:
             done = subprocess.run(
                 command,
@@ -213,10 +217,10 @@ class Sampler:
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
-            raise Failure(f"{' '.join(command)}: does not end") from late
+            raise Failure(f"{told}: does not end") from late
         server.check()
         if done.returncode != 0:
-            raise Failure(f"{' '.join(command)}: {done.stderr.strip()}")
+            raise Failure(f"{told}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
     def idle(self, server, connections, arguments, seconds):
