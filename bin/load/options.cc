@@ -45,6 +45,17 @@ Millis millis(double seconds) {
   return Millis(static_cast<Millis::rep>(std::ceil(seconds * 1'000)));
 }
 
+// As CLI::Range, which lets through what is no number at all.
+CLI::Validator between(double min, double max) {
+  const CLI::Range range(min, max);
+  return {[range](std::string& text) {
+            double number = 0;
+            const bool is_number = !CLI::detail::lexical_cast(text, number) || !std::isnan(number);
+            return is_number ? range(text) : text + " is no number";
+          },
+          range.get_description()};
+}
+
 // What the options say, before it is made sense of.
 struct Words {
   std::string server = "tcp://127.0.0.1:8080";
@@ -133,7 +144,7 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--duration", words.duration, "How long to measure")
       ->capture_default_str()
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.001, kSeconds));
+      ->check(between(0.001, kSeconds));
   app.add_option("--requests", words.requests,
                  "Measure so many requests; without --duration, only"
                  " their number ends the measurement")
@@ -142,15 +153,15 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--warm-up", words.warm_up, "Load that is not measured, before")
       ->capture_default_str()
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.0, kSeconds));
+      ->check(between(0, kSeconds));
   app.add_option("--timeout", words.timeout,
                  "How long to wait for connections, and for replies at the end")
       ->capture_default_str()
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.001, kSeconds));
+      ->check(between(0.001, kSeconds));
   app.add_option("--rate", words.rate, "An open loop: so many requests a second, in all")
       ->type_name("N")
-      ->check(CLI::Range(0.001, kRate));
+      ->check(between(0.001, kRate));
   app.add_option("--headers", settings.ids, "repeated, or counting: see below")
       ->type_name("WHICH")
       ->default_str("repeated")

@@ -27,7 +27,7 @@ class Requests {
  public:
   struct Options {
     std::string_view cmd;
-    std::string_view members;  // further members, as Members::text() gives them
+    std::string_view members = {};  // further members, as Members::text() gives them
     std::uint32_t depth = 1;
     Ids ids = Ids::repeated;
   };
