@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdint>
-#include <map>
 #include <vector>
 
 #include "cleave/bin/client/request_members.h"
@@ -29,6 +28,9 @@ constexpr const char* kAfterwards =
     "Closed loop: each connection has --depth requests in flight all the time, so a server that\n"
     "stands still is asked nothing meanwhile. Open loop (--rate): requests are due by a schedule,\n"
     "and latency counts from when they were due, whenever they could be sent.\n\n"
+    "With a --depth of 1 nearly all of a message's time is the system's, and servers look alike; "
+    "at\n"
+    "16 what the server itself takes shows, and beyond that little changes.\n\n"
     "Headers: `repeated` uses the ids 0 to depth-1 of each connection again and again, as clients\n"
     "do that keep a pool of them. `counting` gives each request another id, so that no header "
     "comes\n"
@@ -45,7 +47,13 @@ Millis millis(double seconds) {
   return Millis(static_cast<Millis::rep>(std::ceil(seconds * 1'000)));
 }
 
-// As CLI::Range, which lets through what is no number at all.
+// What is out of range is told by the sentence, so that the help stays short.
+template <typename T>
+CLI::Validator from_to(T min, T max) {
+  return CLI::Range(min, max).description("");
+}
+
+// The same, of what CLI::Range lets through when it is no number at all.
 CLI::Validator between(double min, double max) {
   const CLI::Range range(min, max);
   return {[range](std::string& text) {
@@ -53,13 +61,14 @@ CLI::Validator between(double min, double max) {
             const bool is_number = !CLI::detail::lexical_cast(text, number) || !std::isnan(number);
             return is_number ? range(text) : text + " is no number";
           },
-          range.get_description()};
+          ""};
 }
 
 // What the options say, before it is made sense of.
 struct Words {
   std::string server = "tcp://127.0.0.1:8080";
   std::vector<std::string> headers;
+  std::string headers_are = "repeated";
   double duration = 10;
   double warm_up = 0;
   double timeout = 10;
@@ -92,10 +101,11 @@ Result<Settings> settings_from(const CLI::App& app, const Words& words, Settings
     return fail(Errc::invalid_argument, "there can be " + std::to_string(kInFlight) +
                                             " requests in flight on all connections");
   }
-  if (words.no_id && settings.ids == Ids::counting) {
+  const bool counting = words.headers_are == "counting";
+  if (words.no_id && counting) {
     return fail(Errc::invalid_argument, "headers that count need ids");
   }
-  if (words.no_id) settings.ids = Ids::none;
+  settings.ids = words.no_id ? Ids::none : counting ? Ids::counting : Ids::repeated;
   settings.check = !words.no_check;
   settings.warm_up = millis(words.warm_up);
   settings.timeout = millis(words.timeout);
@@ -125,19 +135,17 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("-c,--connections", settings.connections, "How many connections")
       ->capture_default_str()
       ->type_name("N")
-      ->check(CLI::Range(std::uint32_t{1}, kConnections));
-  app.add_option("-d,--depth", settings.depth,
-                 "Requests in flight on each; with 1, the system's part in each message is so "
-                 "large that it hides the server's")
+      ->check(from_to(std::uint32_t{1}, kConnections));
+  app.add_option("-d,--depth", settings.depth, "Requests in flight on each: see below")
       ->capture_default_str()
       ->type_name("N")
-      ->check(CLI::Range(std::uint32_t{1}, kDepth));
+      ->check(from_to(std::uint32_t{1}, kDepth));
   auto* const body =
       app.add_option("-b,--body", settings.body_bytes, "Bytes of each request's body; K, M, G")
           ->capture_default_str()
           ->type_name("SIZE")
-          ->transform(CLI::AsSizeValue(false))
-          ->check(CLI::Range(std::uint64_t{0}, kBodyBytes));
+          ->transform(CLI::AsSizeValue(false).description(""))
+          ->check(from_to(std::uint64_t{0}, kBodyBytes));
   app.add_option("--body-file", settings.body_file, "The body, in place of one that is made up")
       ->type_name("FILE")
       ->excludes(body);
@@ -146,10 +154,9 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
       ->type_name("SECONDS")
       ->check(between(0.001, kSeconds));
   app.add_option("--requests", words.requests,
-                 "Measure so many requests; without --duration, only"
-                 " their number ends the measurement")
+                 "Measure so many, for as long as they take without --duration")
       ->type_name("N")
-      ->check(CLI::Range(std::uint64_t{1}, kRequests));
+      ->check(from_to(std::uint64_t{1}, kRequests));
   app.add_option("--warm-up", words.warm_up, "Load that is not measured, before")
       ->capture_default_str()
       ->type_name("SECONDS")
@@ -162,11 +169,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--rate", words.rate, "An open loop: so many requests a second, in all")
       ->type_name("N")
       ->check(between(0.001, kRate));
-  app.add_option("--headers", settings.ids, "repeated, or counting: see below")
+  app.add_option("--headers", words.headers_are, "repeated or counting: see below")
+      ->capture_default_str()
       ->type_name("WHICH")
-      ->default_str("repeated")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Ids>{{"repeated", Ids::repeated}, {"counting", Ids::counting}}));
+      ->check(CLI::IsMember({"repeated", "counting"}).description(""));
   app.add_flag("--no-id", words.no_id, "Requests without an id, all with the same header");
   app.add_flag("--no-check", words.no_check, "Do not compare bodies");
   app.add_option("--pid", words.pid, "The server's process: tells its time for a message")
