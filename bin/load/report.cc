@@ -58,9 +58,9 @@ std::string failure(const Failures& failures) {
   return grouped(failures.count) + ": " + cli::printable(failures.first);
 }
 
-std::string rounded(double number) {
+std::string rounded(double number, int digits = 3) {
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.3f", number);
+  std::snprintf(text.data(), text.size(), "%.*f", digits, number);
   return text.data();
 }
 
@@ -143,7 +143,7 @@ std::string json_report(const Settings& settings, std::uint64_t body_bytes,
       .set("headers", settings.ids == Ids::counting ? "counting" : "repeated")
       .set("ids", settings.ids != Ids::none)
       .set("bodies_compared", compares(settings))
-      .set_raw("seconds", rounded(measured.seconds))
+      .set_raw("seconds", rounded(measured.seconds, 6))
       .set("messages", measured.messages)
       .set_raw("messages_per_second", rounded(measured.per_second(measured.messages)))
       .set("sent_bytes", measured.sent_bytes)
