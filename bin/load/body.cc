@@ -2,10 +2,10 @@
 #include "cleave/bin/load/body.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <random>
@@ -34,6 +34,11 @@ Result<Body> Body::from_file(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return fail(cli::system_error(errno, "cannot open '" + path + "'"));
   std::string bytes;
+  // A string that grows has its bytes twice for a moment.
+  struct stat status {};
+  if (::fstat(file.get(), &status) == 0 && status.st_size > 0) {
+    bytes.reserve(static_cast<std::size_t>(status.st_size) + kReadBytes);
+  }
   for (;;) {
     const std::size_t before = bytes.size();
     bytes.resize(before + kReadBytes);
@@ -42,7 +47,6 @@ Result<Body> Body::from_file(const std::string& path) {
     bytes.resize(before + static_cast<std::size_t>(count));
     if (count == 0) break;
   }
-  bytes.shrink_to_fit();
   const std::uint64_t size = bytes.size();
   return Body(std::move(bytes), size);
 }

@@ -49,6 +49,7 @@ void LoadConnection::start(std::uint64_t at) {
   slots_[slot].at = at;
   slots_[slot].state = State::queued;
   queued_.push(slot);
+  ++in_flight_;
 }
 
 void LoadConnection::flush() {
@@ -90,6 +91,7 @@ void LoadConnection::on_ready(bool readable, bool writable) {
     blocked_ = false;
     stream_->watch({.read = true});
     flush();
+    host_.on_room(*this);
   }
   if (readable) read();
 }
@@ -209,6 +211,7 @@ void LoadConnection::finish(std::uint32_t index) {
 
 // An id may be used again when both the reply and the request have ended.
 void LoadConnection::release_or_wait(std::uint32_t index) {
+  --in_flight_;
   next_ = index + 1 < slots_.size() ? index + 1 : 0;
   if (slots_[index].state == State::queued) {
     slots_[index].state = State::answered;

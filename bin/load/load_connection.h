@@ -47,7 +47,7 @@ class LoadConnection final : private Stream::Events {
     virtual void on_wrong(std::uint64_t at, const std::string& sentence) = 0;
     // The time, for all replies that one read has brought.
     virtual void on_input() = 0;
-    // They have been told, and there is room for new requests.
+    // They have been told, or a request has been sent: there may be room for new ones.
     virtual void on_room(LoadConnection& connection) = 0;
     // The connection has ended; what was in flight will not be answered.
     virtual void on_lost(LoadConnection& connection, const std::string& sentence) = 0;
@@ -63,7 +63,8 @@ class LoadConnection final : private Stream::Events {
   [[nodiscard]] std::size_t number() const noexcept { return number_; }
   [[nodiscard]] bool lost() const noexcept { return stream_ == nullptr; }
   [[nodiscard]] bool has_room() const noexcept { return !lost() && !free_.empty(); }
-  [[nodiscard]] std::size_t in_flight() const noexcept { return slots_.size() - free_.size(); }
+  // Requests that have no reply yet.
+  [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
   // Whether something waits to be sent.
   [[nodiscard]] bool queued() const noexcept { return !queued_.empty(); }
   // Makes a request that counts from the time `at`; there must be room. It is sent by flush().
@@ -111,6 +112,7 @@ class LoadConnection final : private Stream::Events {
   std::vector<Slot> slots_;
   Ring<std::uint32_t> free_;
   Ring<std::uint32_t> queued_;
+  std::size_t in_flight_ = 0;
   std::uint64_t sent_ = 0;     // bytes of the first that is queued
   std::uint32_t next_ = 0;     // the slot whose reply is expected next; without ids it is that one
   std::uint32_t current_ = 0;  // the slot whose reply is being read

@@ -130,9 +130,9 @@ class AgainstTheDaemon(BenchTest):
         self.assertTrue(error["message"])
 
     def test_refusals_that_come_before_a_body_was_sent_do_not_stop_anything(self):
-        for options in ((), ("--no-id",)):
+        for options in (("-d", "2"), ("-d", "1"), ("-d", "2", "--no-id"), ("--rate", "100")):
             found = self.bench(self.url, "exec", "--header", "shell=ls", "-b", "8M", "-c", "2",
-                               "-d", "2", "--requests", 6, *options, status=1)
+                               "--requests", 6, *options, status=1)
             self.assertEqual([error["count"] for error in found["errors"]], [6])
 
     def test_a_rate_is_kept(self):
