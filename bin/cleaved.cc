@@ -222,7 +222,7 @@ int serve(const CommandLine& command_line, const Config& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  prepare_process();
+  prepare_process("cleaved");
   const Result<CommandLine> command_line = parse_command_line(argc, argv);
   if (!command_line) return give_up(command_line.error(), kWrongUsage);
   if (!command_line->print.empty()) {

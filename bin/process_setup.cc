@@ -9,7 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <new>
-#include <string_view>
+#include <string>
 
 namespace cleave {
 inline namespace v0 {
@@ -23,11 +23,12 @@ constexpr const char* kPoolThreads = "8";
 
 }  // namespace
 
-void prepare_process() {
+void prepare_process(const char* program) {
+  static std::string no_memory;  // made while there is some
+  no_memory = std::string(program) + ": the system gives it no more memory\n";
   // What peers may cost has its limits, so this is not theirs to cause; and nobody could go on.
   std::set_new_handler([] {
-    constexpr std::string_view kSentence = "cleaved: the system gives it no more memory\n";
-    (void)!::write(STDERR_FILENO, kSentence.data(), kSentence.size());
+    (void)!::write(STDERR_FILENO, no_memory.data(), no_memory.size());
     std::_Exit(1);
   });
   // open(2) takes the lowest free number, so these fill the gaps from below.

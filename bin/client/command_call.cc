@@ -2,15 +2,13 @@
 // Any request at all: what has no command of its own, and what servers of other people offer.
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdio>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "cleave/bin/client/file_source.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/request_members.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/bin/client/writer.h"
@@ -35,44 +33,6 @@ class Printing final : public Sink {
   Writer writer_;
 };
 
-// True for text that is one JSON value by itself.
-bool is_json(const std::string& text) {
-  HeaderParser parser;
-  const std::string object = R"({"value":)" + text + "}";
-  if (object.size() > parser.limits().header_bytes) return false;
-  const auto header = parser.parse(object);
-  // One member, or the text has closed the object and begun another member.
-  return header && (*header)->root().size() == 1;
-}
-
-// `name=value`: a value that is JSON is sent as it is, any other as a string.
-Result<void> add_member(Members& members, const std::string& text, std::set<std::string>& seen) {
-  constexpr std::array<std::string_view, 5> kReserved = {"cmd", "id", "data_size", "more",
-                                                         "timeout_ms"};
-  const std::size_t equals = text.find('=');
-  const std::string name = text.substr(0, equals);
-  const auto is_plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  };
-  if (equals == std::string::npos || name.empty() || !std::ranges::all_of(name, is_plain)) {
-    return fail(Errc::invalid_argument, "--header takes NAME=VALUE, not '" + text + "'");
-  }
-  if (std::ranges::find(kReserved, name) != kReserved.end()) {
-    return fail(Errc::invalid_argument, "the member '" + name + "' is set by cleave itself");
-  }
-  if (!seen.insert(name).second) {
-    return fail(Errc::invalid_argument, "the member '" + name + "' is given twice");
-  }
-  const std::string value = text.substr(equals + 1);
-  if (is_json(value)) {
-    members.set_raw(name, value);
-  } else {
-    members.set(name, value);
-  }
-  return {};
-}
-
 }  // namespace
 
 int run_call(Invocation& invocation) {
@@ -89,12 +49,9 @@ int run_call(Invocation& invocation) {
 
   Session& session = invocation.session;
   Call call{.cmd = cmd};
-  std::set<std::string> seen;
-  for (const std::string& header : headers) {
-    if (auto added = add_member(call.members, header, seen); !added) {
-      return invocation.usage_error(added.error().message);
-    }
-  }
+  Result<Members> members = request_members(headers);
+  if (!members) return invocation.usage_error(members.error().message);
+  call.members = *std::move(members);
   if (path == "-" && invocation.settings.interactive) {
     return invocation.usage_error("standard input is the prompt's");
   }
