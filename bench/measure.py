@@ -114,6 +114,7 @@ class Server:
     def _wait_until_it_serves(self):
         if self.kind == "redis":
             for _ in range(200):
+                self.check()
                 try:
                     socket.create_connection(("127.0.0.1", self.port)).close()
                     return

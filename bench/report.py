@@ -44,11 +44,11 @@ TARGETS = [
     Target("64 B, 64 connections, 1 deep", "rate", "cleave", "libuv", ">=", 0.93, 0.97,
            body=64, connections=64, depth=1),
     Target("1 KiB, 64 connections, 16 deep", "cost", "cleave", "libuv", "<=", 1.25, 1.12, **KIB16),
-    Target("16 KiB, 64 connections, 16 deep", "rate", "cleave", "libuv", ">=", 1.0, 1.2,
+    Target("16 KiB, 64 connections, 16 deep", "throughput", "cleave", "libuv", ">=", 1.0, 1.2,
            body=16 * 1024, depth=16),
-    Target("1 MiB, 16 connections", "rate", "cleave", "libuv", ">=", 1.0, 1.2,
+    Target("1 MiB, 16 connections", "throughput", "cleave", "libuv", ">=", 1.0, 1.2,
            body=1024 * 1024, connections=16),
-    Target("1 MiB, 1 connection", "rate", "cleave", "libuv", ">=", 1.0, 1.2,
+    Target("1 MiB, 1 connection", "throughput", "cleave", "libuv", ">=", 1.0, 1.2,
            body=1024 * 1024, connections=1),
     Target("a stranger's streaming handler, 64 B", "rate", "streaming", "echo", ">=", 0.9, 1.0,
            group="handlers"),
@@ -56,11 +56,13 @@ TARGETS = [
            group="handlers"),
     Target("user memory of an idle connection", "memory", "cleave", None, "<=", 1024, 512,
            group="idle"),
-    Target("accept, one request, close", "cost", "cleave", "libuv", "<=", 1.3, 1.1, group="accept"),
+    Target("a connection with one request", "cost", "cleave", "libuv", "<=", 1.3, 1.1,
+           group="accept"),
 ]
 METRICS = {
-    "cost": "server CPU per message",
+    "cost": "server CPU each",
     "rate": "messages/s",
+    "throughput": "MB/s",
     "memory": "bytes",
 }
 
@@ -76,7 +78,7 @@ def size(count):
 
 
 def metric_of(sample, metric):
-    if metric == "rate":
+    if metric in ("rate", "throughput"):  # beside each other, bodies are of one size
         return sample["messages"] / sample["seconds"]
     if metric == "cost":
         return sample["server_seconds"] / sample["messages"] * 1e9
@@ -117,10 +119,15 @@ def line_summary(point, name):
     summary["rates"] = [round(metric_of(sample, "rate"), 1) for sample in samples]
     summary["costs"] = [round(metric_of(sample, "cost"), 2) for sample in samples]
     for metric in ("rate", "cost"):
-        of = ratios(point.results, metric, name, "libuv")
-        if of and name != "libuv":
-            summary[f"{metric}_beside_libuv"] = spread(of)
+        of = ratios(point.results, metric, name, baseline(point))
+        if of and name != baseline(point):
+            summary[f"{metric}_ratio"] = spread(of)
     return summary
+
+
+def baseline(point):
+    """The line that the others of a point are divided by."""
+    return "libuv" if "libuv" in point.results else next(iter(point.results))
 
 
 def verdict(target, values):
@@ -237,23 +244,23 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def times(values, keys=("median", "min", "max")):
+    """Nanoseconds, and their spread in the same unit."""
+    unit, name = next(((unit, name) for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
+                       if values["median"] >= unit), (1, "ns"))
+    texts = []
+    for key in keys:
+        value = values[key] / unit
+        texts.append(f"{value:.0f}" if value >= 100 else f"{value:.3g}")
+    return f"{texts[0]} {name}" + (f" ({texts[1]}–{texts[2]})" if len(texts) > 1 else "")
+
+
 def time_text(nanoseconds):
-    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if nanoseconds >= unit:
-            return f"{nanoseconds / unit:.3g} {name}"
-    return f"{nanoseconds:.0f} ns"
+    return times({"median": nanoseconds}, ["median"])
 
 
 def with_spread(values, text):
     return f"{text(values['median'])} ({text(values['min'])}–{text(values['max'])})"
-
-
-def times(values):
-    """Nanoseconds with their spread, all in the median's unit."""
-    unit, name = next(((unit, name) for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
-                       if values["median"] >= unit), (1, "ns"))
-    median, least, most = (f"{values[key] / unit:.3g}" for key in ("median", "min", "max"))
-    return f"{median} {name} ({least}–{most})"
 
 
 def ratio(value):
@@ -310,7 +317,7 @@ def cores(line):
 
 
 def beside(line, metric):
-    values = line.get(f"{metric}_beside_libuv")
+    values = line.get(f"{metric}_ratio")
     return with_spread(values, ratio) if values else ""
 
 
@@ -326,7 +333,8 @@ def echo_row(line):
     ]
 
 
-ECHO_HEAD = ["messages/s", "× libuv", "server CPU each", "× libuv", "p50", "p99", "saturated"]
+ECHO_HEAD = ["messages/s", "ratio", "server CPU each", "ratio", "p50", "p99", "saturated"]
+ACCEPT_HEAD = ["connections/s"] + ECHO_HEAD[1:]
 
 
 def idle_row(line):
@@ -340,7 +348,7 @@ def idle_row(line):
     ]
 
 
-IDLE_HEAD = ["bytes each", "CPU when idle", "opened/s", "server CPU to open each", "× libuv",
+IDLE_HEAD = ["bytes each", "CPU when idle", "opened/s", "server CPU to open each", "ratio",
              "saturated"]
 
 
@@ -381,6 +389,8 @@ def group_table(result, group):
         if point["group"] != group:
             continue
         row, name = echo_row, point["name"]
+        if point["kind"] == "accept":
+            head = ACCEPT_HEAD
         if point["kind"] == "idle":
             row, head = idle_row, IDLE_HEAD
         elif point["kind"] == "rate":
@@ -544,5 +554,5 @@ def record(result, bench):
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     images = {name: f"results/{name}" for name in images}
-    report = markdown(result, 2, images)
+    report = markdown(result, 3, images)
     page.write_text(f"{before}{BEGIN}\n\n{report}\n{END}{after}", encoding="utf-8")
