@@ -31,12 +31,14 @@ Alarm::~Alarm() = default;
 struct Alarm::State {
   // At 0: never. Setting it makes it unread as well, so that it never has to be read.
   void set(std::uint64_t at) {
+    if (is_set && at == set_to) return;
     constexpr std::uint64_t kSecond = 1'000'000'000;
     itimerspec when{};
     when.it_value.tv_sec = static_cast<time_t>(at / kSecond);
     when.it_value.tv_nsec = static_cast<long>(at % kSecond);
     ::timerfd_settime(timer.get(), TFD_TIMER_ABSTIME, &when, nullptr);
     is_set = at != 0;
+    set_to = at;
   }
   void on_time() {
     is_set = false;
@@ -48,6 +50,7 @@ struct Alarm::State {
   std::optional<Watcher> watcher;
   UniqueFunction<void()> callback;
   bool is_set = false;
+  std::uint64_t set_to = 0;
 };
 
 Result<Alarm> Alarm::create(Loop& loop, UniqueFunction<void()> callback) {

@@ -21,8 +21,9 @@ class Body {
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
   // What lies in one piece from `offset` on, which is below size(). Never empty.
   [[nodiscard]] std::string_view piece(std::uint64_t offset) const noexcept {
-    const std::string_view rest = std::string_view(block_).substr(offset % block_.size());
-    return rest.substr(0, size_ - offset);
+    // A division takes as long as all the rest.
+    const std::uint64_t at = offset < block_.size() ? offset : offset % block_.size();
+    return std::string_view(block_).substr(at, size_ - offset);
   }
 
  private:

@@ -45,7 +45,7 @@ class LoadConnection final : private Stream::Events {
     virtual void on_ok(std::uint64_t at) = 0;
     virtual void on_error(std::uint64_t at, std::string_view code, std::string_view message) = 0;
     virtual void on_wrong(std::uint64_t at, const std::string& sentence) = 0;
-    // The time, for all replies that one read has brought.
+    // A read has brought something: all replies in it have come now.
     virtual void on_input() = 0;
     // They have been told, or a request has been sent: there may be room for new ones.
     virtual void on_room(LoadConnection& connection) = 0;

@@ -50,8 +50,10 @@ std::string latencies(const Histogram& latency) {
   return text + "max " + duration(latency.max());
 }
 
-std::string cpu(double nanoseconds, double busy) {
-  return grouped(nanoseconds) + " ns a message, " + percent(busy) + " busy";
+std::string cpu(const Measured& measured, std::uint64_t nanoseconds, double busy) {
+  std::string text = percent(busy) + " busy";
+  if (measured.messages == 0) return text;
+  return grouped(measured.per_message(nanoseconds)) + " ns a message, " + text;
 }
 
 std::string failure(const Failures& failures) {
@@ -97,11 +99,11 @@ std::string text_report(const Settings& settings, std::uint64_t body_bytes,
   row(out, "bytes",
       "sent " + megabytes(measured.per_second(measured.sent_bytes)) + " MB/s, received " +
           megabytes(measured.per_second(measured.received_bytes)) + " MB/s");
-  row(out, "latency", latencies(measured.latency));
+  if (measured.latency.count() > 0) row(out, "latency", latencies(measured.latency));
   if (const auto busy = measured.server_busy()) {
-    row(out, "server", cpu(measured.per_message(*measured.server_cpu_ns), *busy));
+    row(out, "server", cpu(measured, *measured.server_cpu_ns, *busy));
   }
-  row(out, "client", cpu(measured.per_message(measured.client_cpu_ns), measured.client_busy()));
+  row(out, "client", cpu(measured, measured.client_cpu_ns, measured.client_busy()));
   row(out, "requests",
       grouped(measured.latency.count()) + " ok of " + grouped(measured.requests) + ", in " +
           rounded(measured.seconds) + " s");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The load generator `cleave-bench`: what it measures, what it notices, and how it ends."""
+import itertools
 import json
 import os
 import pathlib
@@ -141,7 +142,7 @@ class AgainstTheDaemon(BenchTest):
         self.assertGreaterEqual(found["seconds"], 0.2)  # as the last one is due not earlier
         found = self.bench(self.url, "--rate", "500", "--duration", "0.3", "--warm-up", "0.1",
                            "-c", "3", "-d", "1")
-        self.assertLessEqual(found["requests"], 151)
+        self.assertLessEqual(found["requests"], found["seconds"] * 500 + 2)
         self.assertEqual(found["ok"], found["requests"])
 
     def test_a_time_ends_the_measurement_too(self):
@@ -182,7 +183,7 @@ class AgainstTheDaemon(BenchTest):
                 done = run(BENCH, "-s", self.url, "-c", "1", "--rate", "100", "--duration", "1.2",
                            capture_output=False, stdout=subprocess.PIPE, stderr=stderr)
             self.assertEqual(done.returncode, 0, done)
-            self.assertRegex(os.read(screen.fileno(), 4096), rb"(?s)\A +1 s .* messages/s .* p99 ")
+            self.assertRegex(os.read(screen.fileno(), 4096), rb"\A +\d+ s .* messages/s .* p99 ")
 
     def test_a_full_disk_or_a_reader_that_has_gone_is_said(self):
         with open("/dev/full", "w", encoding="ascii") as full:
@@ -212,8 +213,10 @@ class AgainstAServerThatIsNotWell(BenchTest):
         self.assertEqual((found["ok"], found["warm_up_failures"]["count"]), (10, 1))
 
     def test_a_connection_that_is_closed_is_said_and_the_others_go_on(self):
+        numbers = itertools.count(1)
+
         def answer(header, body):
-            if len(server.requests) == 10:
+            if next(numbers) == 10:
                 raise ConnectionError
             return echoed(header, body)
 

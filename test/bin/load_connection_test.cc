@@ -257,18 +257,22 @@ TEST_CASE("a body of another command is not compared") {
 }
 
 TEST_CASE("what no request was waiting for ends the connection with a sentence") {
-  for (const auto& [ids, came] : std::vector<std::pair<Ids, std::string>>{
+  struct Case {
+    Ids ids;
+    std::string came;
+  };
+  for (const Case& tried : std::vector<Case>{
            {Ids::repeated, frame_bytes(R"({"id":1,"status":"ok"})")},  // free
            {Ids::repeated, frame_bytes(R"({"id":9,"status":"ok"})")},
            {Ids::repeated, frame_bytes(R"({"status":"ok"})")},
            {Ids::counting, frame_bytes(R"({"id":0,"status":"ok"})")},
            {Ids::counting, frame_bytes(R"({"id":1000000000002,"status":"ok"})")},  // a round early
            {Ids::none, frame_bytes(R"({"id":0,"status":"ok"})")}}) {
-    CAPTURE(came);
-    Loaded load(ids, 2, 0);
+    CAPTURE(tried.came);
+    Loaded load(tried.ids, 2, 0);
     load.connection.start(7);
     load.connection.flush();
-    load.peer.send(came);
+    load.peer.send(tried.came);
     load.turn();
     CHECK(load.diary.entries == Entries{"lost 1 a reply came that no request was waiting for"});
     CHECK(load.connection.lost());
@@ -278,19 +282,23 @@ TEST_CASE("what no request was waiting for ends the connection with a sentence")
 }
 
 TEST_CASE("what is no reply ends the connection with a sentence") {
-  for (const auto& [came, sentence] : std::vector<std::pair<std::string, std::string>>{
+  struct Case {
+    std::string came;
+    std::string sentence;
+  };
+  for (const Case& tried : std::vector<Case>{
            {"HTTP/1.1 400", "looks like HTTP"},
            {frame_bytes("[]"), "object"},
            {frame_bytes(R"({"id":0,"status":"fine"})"), "neither ok nor error"},
            {frame_bytes(R"({"status":"error","code":"busy","message":"full"})"), "busy: full"}}) {
-    CAPTURE(came);
+    CAPTURE(tried.came);
     Loaded load(Ids::repeated, 1, 0);
     load.fill();
-    load.peer.send(came);
+    load.peer.send(tried.came);
     load.turn();
     REQUIRE(load.diary.entries.size() == 1);
     CHECK(load.diary.entries[0].starts_with("lost 1 "));
-    CHECK(load.diary.entries[0].find(sentence) != std::string::npos);
+    CHECK(load.diary.entries[0].find(tried.sentence) != std::string::npos);
   }
 }
 
@@ -317,14 +325,18 @@ TEST_CASE("what a server said before it stopped reading is read") {
 
 TEST_CASE("a request is sent in pieces, as there is room") {
   // Longer than a block of what is made up, so that the block's seam is among them.
-  for (const auto& [ids, size] : std::vector<std::pair<Ids, std::uint64_t>>{
-           {Ids::repeated, 300}, {Ids::counting, 300}, {Ids::repeated, 1'200'000}}) {
-    CAPTURE(size);
-    Loaded load(ids, 2, size);
+  struct Case {
+    Ids ids;
+    std::uint64_t size;
+  };
+  for (const Case& tried :
+       std::vector<Case>{{Ids::repeated, 300}, {Ids::counting, 300}, {Ids::repeated, 1'200'000}}) {
+    CAPTURE(tried.size);
+    Loaded load(tried.ids, 2, tried.size);
     load.peer.set_room(0);
     load.fill();
     std::string sent;
-    const std::uint64_t first = ids == Ids::counting ? kFirst : 0;
+    const std::uint64_t first = tried.ids == Ids::counting ? kFirst : 0;
     const std::string expected = load.request(",\"id\":" + std::to_string(first)) +
                                  load.request(",\"id\":" + std::to_string(first + 1));
     const std::size_t step = expected.size() / 100 + 1;
