@@ -43,6 +43,7 @@ void LogObserver::on_datagram_dropped(const Peer& peer, DropReason reason) {
 }
 
 void LogObserver::on_request(const Peer& peer, std::string_view cmd) {
+  if (!log_.wants(LogLevel::debug)) return;
   log_.write(LogLevel::debug, "request", {{"peer", peer.address}, {"cmd", cmd}});
 }
 

@@ -53,7 +53,7 @@ class BlockPool {
   // few hundred slow connections that pin one each are no danger.
   static constexpr std::size_t kSlabBytes = 256 * 1024;
   // Chunks up to this size are copied when they are kept, as pinning a slab for less costs more.
-  static constexpr std::size_t kCopyBytes = 16 * 1024;
+  static constexpr std::size_t kCopyBytes = 8 * 1024;
 
   BlockPool() = default;
   ~BlockPool();

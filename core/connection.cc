@@ -2,6 +2,8 @@
 #include "cleave/core/connection.h"
 
 #include <algorithm>
+#include <exception>
+#include <string>
 #include <utility>
 
 #include "cleave/protocol/encoder.h"
@@ -30,9 +32,11 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
-Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream, const Service& service)
+Connection::Connection(ServerCore& server, std::unique_ptr<Stream> stream,
+                       std::unique_ptr<const Peer> peer, const Service& service)
     : server_(&server),
       service_(service),
+      peer_of_(std::move(peer)),
       link_(server.loop(), std::move(stream), *this, server.link_options()),
       decoder_(server.parser()),
       bare_(service.cut_bytes()),
@@ -154,6 +158,7 @@ bool Connection::on_frame_input(std::string_view& input) {
     if (const auto* head = std::get_if<Decoder::Head>(&*event)) {
       in_header_ = false;
       if (header_held_.bytes() > 0) header_held_.set({}, 0);
+      if (serve_at_once(head->header, input)) return state_ == State::open && !closed_;
       on_head(head->header, input.size());
     } else {
       on_body(std::get<Decoder::Body>(*event));
@@ -163,6 +168,78 @@ bool Connection::on_frame_input(std::string_view& input) {
     const std::uint64_t to_come = decoder_.body_remaining();
     if (to_come > input.size() || to_come > Router::kWholeBytes) return true;
   }
+}
+
+// A short request that has come as a whole, for a collected handler: nothing can happen to it that
+// an Exchange would be needed for. False where this is not such a request, or one that is to be
+// looked at more closely.
+bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view& input) {
+  const KnownCommand* known = server_->known_commands().find(header->shape());
+  if (known == nullptr || known->at_once == nullptr) return false;
+  const FrameHead& frame = header->frame();
+  const Router::Command& command = *known->command;
+  const CollectedFunction& function = *known->at_once;
+  const Limits& limits = server_->limits();
+  ServerCore::Scratch& scratch = server_->scratch;
+  const bool nothing_before = !ordered_ && !open_frame_ && ready_.alone();
+  const std::uint64_t size = decoder_.body_remaining();
+  if (frame.more || !nothing_before || in_flight_ >= limits.max_in_flight || server_->draining() ||
+      server_->budget().exhausted() || link_.room() == 0 || scratch.in_use ||
+      size > Router::kWholeBytes || (command.spec.takes_body && size > command.body_bytes) ||
+      (frame.id && find(*frame.id) != nullptr)) {
+    return false;
+  }
+  if (!command.spec.arguments.empty() && !check_arguments(command.spec, *header)) return false;
+  const std::optional<std::string_view> body = decoder_.whole_body(input);
+  if (!body) return false;
+
+  Request request;
+  request.header_ = header;
+  request.cmd_ = command.name;
+  request.body_size_ = size;
+  request.peer_ = &peer();
+  server_->observer().on_request(peer(), command.name);
+  const ServerCore::Scratch::Use use(scratch);
+  std::optional<Error> error;
+  try {
+    ReplyWriter writer(scratch.members, scratch.body);
+    const std::string_view given = command.spec.takes_body ? *body : std::string_view();
+    Result<void> outcome = function(request, given, writer);
+    if (!outcome) error = std::move(outcome.error());
+  } catch (const std::exception& thrown) {
+    error = Error{Errc::internal, std::string("the handler failed: ") + thrown.what()};
+  } catch (...) {
+    error = Error{Errc::internal, "the handler failed"};
+  }
+  if (closed_) error = to_error(CancelReason::peer_gone);
+  if (!closed_ && (error || !reply_at_once(frame.id, scratch.members, scratch.body))) {
+    reply_late(header, command, body->size(),
+               error ? Reply::failure(*std::move(error))
+                     : Reply{scratch.members, Buffer::copy_of(scratch.body), {}});
+    return true;
+  }
+  server_->observer().on_served({
+      .cmd = command.name,
+      .peer = peer(),
+      .id = frame.id,
+      .code = error ? std::optional(error->code) : std::nullopt,
+      .message = error ? std::string_view(error->message) : std::string_view(),
+      .body_in = body->size(),
+      .body_out = closed_ ? 0 : scratch.body.size(),
+      .duration = Millis(0),
+      .one_way = false,
+  });
+  return true;
+}
+
+// What serve_at_once() could not answer after all.
+void Connection::reply_late(const Ref<const Header>& header, const Router::Command& command,
+                            std::size_t body_in, Reply&& reply) {
+  const Ref<Exchange> exchange = add(header, command.name);
+  exchange->take_over(command, body_in);
+  exchange->reply(std::move(reply));
+  last_frame_ = true;
+  on_end();
 }
 
 // `here`: bytes that have come behind the header.
@@ -240,7 +317,8 @@ void Connection::begin(const Ref<const Header>& header, const KnownCommand* know
                                    : header->find("cmd")->string().value_or(std::string_view()));
   if (known == nullptr) known = look_up(*exchange, *header);
   if (known == nullptr) return;
-  const auto [shape, command, has_timeout] = *known;
+  const Router::Command* const command = known->command;
+  const bool has_timeout = known->has_timeout;
   // First of all the body's size: whatever is refused, the next frame must be found.
   BodyRule rule;
   if (command->spec.body_rule) {
@@ -297,8 +375,7 @@ const KnownCommand* Connection::look_up(Exchange& exchange, const Header& header
         false);
     return nullptr;
   }
-  return &server_->known_commands().remember(
-      {header.shape(), command, header.find("timeout_ms").has_value()});
+  return &server_->known_commands().remember(KnownCommand::of(header, *command));
 }
 
 // Whether the server can serve it just now, and a body of such a size; refuses it if not.
@@ -408,16 +485,16 @@ void Connection::reply_ready(Exchange& exchange) {
   link_.touch();
 }
 
-bool Connection::reply_at_once(Exchange& exchange, const Members& members, std::string_view body) {
+bool Connection::reply_at_once(std::optional<std::uint64_t> id, const Members& members,
+                               std::string_view body) {
   if (closed_ || open_frame_ || !ready_.alone() || link_.room() == 0) return false;
-  if (exchange.id() && body.size() > server_->limits().frame_bytes) return false;
+  if (id && body.size() > server_->limits().frame_bytes) return false;
   if (wire() == Wire::ready) return false;  // waits for the client's word
-  const Result<void> appended = wire() == Wire::frame
-                                    ? link_.append_head({.id = exchange.id(),
-                                                         .data_size = body.size(),
-                                                         .status = "ok",
-                                                         .members = members.text()})
-                                    : link_.append_bare_head(wire(), body.size(), members.text());
+  const Result<void> appended =
+      wire() == Wire::frame
+          ? link_.append_head(
+                {.id = id, .data_size = body.size(), .status = "ok", .members = members.text()})
+          : link_.append_bare_head(wire(), body.size(), members.text());
   if (!appended) return false;
   link_.append(body);
   return true;

@@ -33,7 +33,8 @@ inline namespace v0 {
 // unread input is reset, and a reset can overtake the reply.
 class Connection final : public LinkOwner {
  public:
-  Connection(ServerCore& server, std::unique_ptr<Stream> stream, const Service& service);
+  Connection(ServerCore& server, std::unique_ptr<Stream> stream, std::unique_ptr<const Peer> peer,
+             const Service& service);
   ~Connection() override;
 
   void start() { link_.start(); }
@@ -53,8 +54,8 @@ class Connection final : public LinkOwner {
   // ---- For exchanges.
   void reply_ready(Exchange& exchange);
   void exchange_done(Exchange& exchange);
-  // A reply that fits in one frame, in memory that is used again; false where it has to wait.
-  [[nodiscard]] bool reply_at_once(Exchange& exchange, const Members& members,
+  // Appends a reply that fits in one frame; false where it has to wait.
+  [[nodiscard]] bool reply_at_once(std::optional<std::uint64_t> id, const Members& members,
                                    std::string_view body);
 
   [[nodiscard]] const Ref<Account>& account() { return link_.account(); }
@@ -95,6 +96,9 @@ class Connection final : public LinkOwner {
   bool on_frame_input(std::string_view& input);
   bool on_bare_input(std::string_view& input);
   void on_message(std::string_view message);
+  [[nodiscard]] bool serve_at_once(const Ref<const Header>& header, std::string_view& input);
+  void reply_late(const Ref<const Header>& header, const Router::Command& command,
+                  std::size_t body_in, Reply&& reply);
   void on_head(const Ref<const Header>& header, std::size_t here);
   void begin(const Ref<const Header>& header, const KnownCommand* known, std::size_t here);
   [[nodiscard]] const KnownCommand* look_up(Exchange& exchange, const Header& header);

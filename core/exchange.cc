@@ -49,6 +49,12 @@ void Exchange::begin(const Start& start) {
   }
 }
 
+void Exchange::take_over(const Router::Command& command, std::uint64_t body_in) {
+  command_ = &command;
+  route_ = &command.route;
+  body_in_ = body_in;
+}
+
 void Exchange::refuse(const Error& error, bool one_way) {
   refused_ = true;
   one_way_ = one_way;
@@ -122,18 +128,12 @@ void Exchange::finish_collected(std::string_view body) {
       std::optional<ServerCore::Scratch> own;
       ServerCore::Scratch& shared = connection_->server().scratch;
       ServerCore::Scratch& scratch = shared.in_use ? own.emplace() : shared;
-      scratch.in_use = true;
-      scratch.members.clear();
-      scratch.body.clear();
+      const ServerCore::Scratch::Use use(scratch);
       ReplyWriter writer(scratch.members, scratch.body);
-      struct Release {
-        ServerCore::Scratch& scratch;
-        ~Release() { scratch.in_use = false; }
-      } release{scratch};
       Result<void> outcome = (*writing)(request_, body, writer);
       if (state_ != State::running) return;
       if (!outcome) return reply(Reply::failure(std::move(outcome.error())));
-      if (!one_way_ && connection_->reply_at_once(*this, scratch.members, scratch.body)) {
+      if (!one_way_ && connection_->reply_at_once(id(), scratch.members, scratch.body)) {
         state_ = State::replying;
         body_out_ = scratch.body.size();
         return complete();
@@ -215,7 +215,7 @@ bool Exchange::reply_at_once(const Reply& reply) {
   if (buffer == nullptr && !std::holds_alternative<std::monostate>(reply.body)) return false;
   const std::string_view body = buffer != nullptr ? buffer->bytes() : std::string_view();
   if (body.size() > Router::kWholeBytes) return false;
-  if (!connection_->reply_at_once(*this, reply.members, body)) return false;
+  if (!connection_->reply_at_once(id(), reply.members, body)) return false;
   body_out_ = body.size();
   complete();
   return true;

@@ -76,6 +76,7 @@ class ReplyWriter {
   [[nodiscard]] std::string& body() noexcept { return *body_; }
 
  private:
+  friend class Connection;
   friend class Exchange;
   friend class DatagramListener;
   ReplyWriter(Members& members, std::string& body) noexcept : members_(&members), body_(&body) {}

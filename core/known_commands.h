@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <variant>
 
 #include "cleave/core/router.h"
 
@@ -16,6 +17,19 @@ struct KnownCommand {
   std::uint64_t shape = 0;
   const Router::Command* command = nullptr;
   bool has_timeout = false;  // a member `timeout_ms`, of whatever value
+  // What can answer it in the call that brings it, if it is short and has come as a whole; or null.
+  const CollectedFunction* at_once = nullptr;
+
+  [[nodiscard]] static KnownCommand of(const Header& header, const Router::Command& command) {
+    KnownCommand known{.shape = header.shape(),
+                       .command = &command,
+                       .has_timeout = header.find("timeout_ms").has_value()};
+    if (!known.has_timeout && !command.spec.body_rule) {
+      const Route& route = command.spec.whole ? *command.spec.whole : command.route;
+      known.at_once = std::get_if<CollectedFunction>(&route.shape);
+    }
+    return known;
+  }
 };
 
 // The last few of them, so that a client that repeats itself has its command looked up once.

@@ -160,6 +160,11 @@ void Link::read_some() {
     if (!input.empty()) hold_input(Buffer(std::move(slab), input));
     budget -= std::min(budget, moved.bytes);
     if (moved.bytes < BlockPool::kSlabBytes) break;  // drained: asking again costs a system call
+    // What was made of it leaves now, while it lies in the processor's cache and before it pins a
+    // second slab.
+    owner_.on_output_room();
+    if (closed()) return;
+    write_batch();
   }
 }
 

@@ -39,6 +39,9 @@ Listener::~Listener() {
 Result<std::unique_ptr<Listener>> Listener::create(Loop& loop, BoundSocket socket,
                                                    const Service& service, Events& events) {
   const int fd = socket.fd();
+  if (socket.endpoint().transport == Endpoint::Transport::tcp) {
+    SocketStream::set_tcp_options(fd, socket.endpoint().options);
+  }
   std::unique_ptr<Listener> listener(new Listener(loop, std::move(socket), service, events));
   Result<Watcher> watcher =
       Watcher::create(loop, fd, [self = listener.get()](Watcher::Events) { self->accept_some(); });
@@ -92,7 +95,7 @@ bool Listener::refuse_one() {
 
 void Listener::take(Fd socket, const Error* no_room) {
   Result<std::unique_ptr<Stream>> stream =
-      SocketStream::adopt(loop_, std::move(socket), socket_.endpoint().options);
+      SocketStream::accepted(loop_, std::move(socket), socket_.endpoint().options);
   if (!stream) return events_.on_accept_error(stream.error());
   if (no_room == nullptr) return events_.on_accept(std::move(*stream), service_);
   events_.on_no_room(std::move(*stream), service_, *no_room);

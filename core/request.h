@@ -77,6 +77,7 @@ class CLEAVE_API Request {
   [[nodiscard]] const Peer& peer() const noexcept { return *peer_; }
 
  private:
+  friend class Connection;
   friend class Exchange;
   friend class DatagramListener;
   Request() = default;

@@ -162,17 +162,17 @@ Result<void> ServerCore::has_room_for(const AddressCounts::Host& host) const {
 
 void ServerCore::serve(std::unique_ptr<Stream> stream, Service service) {
   const Ref<ServerCore> guard(this);  // the admission may end the server
-  const Peer peer = stream->peer();
-  const AddressCounts::Host host = AddressCounts::host_of(peer.address);
+  auto peer = std::make_unique<const Peer>(stream->peer());
+  const AddressCounts::Host host = AddressCounts::host_of(peer->address);
   if (const Result<void> room = has_room_for(host); !room) {
     return shed(std::move(stream), service.wire, room.error());
   }
-  if (const Result<void> admitted = admission_->may_accept(peer); !admitted) {
+  if (const Result<void> admitted = admission_->may_accept(*peer); !admitted) {
     return shed(std::move(stream), service.wire, admitted.error());
   }
   if (shut_) return;
   stream->give_up_after(std::max(Millis(options_.limits.write_stall_timeout_ms), kSilence));
-  auto connection = make_ref<Connection>(*this, std::move(stream), service);
+  auto connection = make_ref<Connection>(*this, std::move(stream), std::move(peer), service);
   connection->index = connections_.size();
   connections_.push_back(connection);
   addresses_.add(host);

@@ -72,6 +72,21 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
     Members members;
     std::string body;
     bool in_use = false;
+
+    class Use {
+     public:
+      explicit Use(Scratch& scratch) noexcept : scratch_(scratch) {
+        scratch.in_use = true;
+        scratch.members.clear();
+        scratch.body.clear();
+      }
+      ~Use() { scratch_.in_use = false; }
+      Use(const Use&) = delete;
+      Use& operator=(const Use&) = delete;
+
+     private:
+      Scratch& scratch_;
+    };
   };
   Scratch scratch;
 

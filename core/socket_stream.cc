@@ -27,16 +27,6 @@ Stream::Moved moved(ssize_t count) {
   return {Stream::Outcome::gone, 0};
 }
 
-void set_tcp_options(int fd, const SocketOptions& options) {
-  (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
-  (void)set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keep_alive ? 1 : 0);
-  if (!options.keep_alive) return;
-  // About two minutes of silence.
-  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
-  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
-}
-
 // A local connection does not inherit them from its listener, as a TCP one does.
 void set_buffers(int fd, const SocketOptions& options) {
   const auto set = [fd](int name, const std::optional<std::uint32_t>& bytes) {
@@ -56,27 +46,61 @@ SocketAddress own_address(int fd) {
 
 }  // namespace
 
+void SocketStream::set_tcp_options(int fd, const SocketOptions& options) {
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
+  (void)set_socket_option(fd, SOL_SOCKET, SO_KEEPALIVE, options.keep_alive ? 1 : 0);
+  if (!options.keep_alive) return;
+  // About two minutes of silence.
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
+  (void)set_socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
 Result<std::unique_ptr<Stream>> SocketStream::adopt(Loop& loop, Fd socket,
                                                     const SocketOptions& options) {
   const int fd = socket.get();
-  const bool local = own_address(fd).family() == AF_UNIX;
-  if (local) {
+  std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket)));
+  if (stream->local_) {
     set_buffers(fd, options);
   } else {
     set_tcp_options(fd, options);
   }
-  std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket), local));
-  Result<Watcher> watcher = Watcher::create(
-      loop, fd, [self = stream.get()](Watcher::Events events) { self->on_watched(events); });
+  return watched(loop, std::move(stream));
+}
+
+Result<std::unique_ptr<Stream>> SocketStream::accepted(Loop& loop, Fd socket,
+                                                       const SocketOptions& options) {
+#ifdef __linux__
+  const int fd = socket.get();
+  std::unique_ptr<SocketStream> stream(new SocketStream(std::move(socket)));
+  if (stream->local_) {
+    set_buffers(fd, options);
+  } else {
+    // Whoever connected before the listener had its options may live without the others.
+    (void)set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, options.no_delay ? 1 : 0);
+  }
+  return watched(loop, std::move(stream));
+#else
+  return adopt(loop, std::move(socket), options);
+#endif
+}
+
+Result<std::unique_ptr<Stream>> SocketStream::watched(Loop& loop,
+                                                      std::unique_ptr<SocketStream> stream) {
+  Result<Watcher> watcher =
+      Watcher::create(loop, stream->socket_.get(),
+                      [self = stream.get()](Watcher::Events events) { self->on_watched(events); });
   if (!watcher) return fail(std::move(watcher.error()));
   stream->watcher_ = std::move(*watcher);
   return stream;
 }
 
-SocketStream::SocketStream(Fd socket, bool local) noexcept
-    : socket_(std::move(socket)), local_(local) {
+SocketStream::SocketStream(Fd socket) noexcept : socket_(std::move(socket)) {
+  const int fd = socket_.get();
   socklen_t size = sizeof remote_;
-  if (!local) (void)::getpeername(socket_.get(), reinterpret_cast<sockaddr*>(&remote_), &size);
+  const bool known = ::getpeername(fd, reinterpret_cast<sockaddr*>(&remote_), &size) == 0;
+  // A connection that was reset already has no peer.
+  local_ = (known ? remote_.v4.sin_family : own_address(fd).family()) == AF_UNIX;
 }
 
 SocketStream::~SocketStream() {
@@ -139,6 +163,9 @@ bool SocketStream::at_end() {
 }
 
 Stream::Moved SocketStream::write(std::span<const std::string_view> pieces) {
+  if (pieces.size() == 1) {
+    return moved(::send(socket_.get(), pieces[0].data(), pieces[0].size(), MSG_NOSIGNAL));
+  }
   std::array<iovec, 64> vectors;
   const std::size_t count = std::min(pieces.size(), vectors.size());
   for (std::size_t i = 0; i < count; ++i) {

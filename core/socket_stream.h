@@ -31,6 +31,12 @@ class SocketStream final : public Stream {
   // Over a connected, non-blocking socket.
   [[nodiscard]] static Result<std::unique_ptr<Stream>> adopt(Loop& loop, Fd socket,
                                                              const SocketOptions& options = {});
+  // Over one that was just accepted, from a listener with such options.
+  [[nodiscard]] static Result<std::unique_ptr<Stream>> accepted(Loop& loop, Fd socket,
+                                                                const SocketOptions& options);
+  // Of a connection, or of a listener for those that are accepted from it: on Linux they have them
+  // from it.
+  static void set_tcp_options(int fd, const SocketOptions& options);
   ~SocketStream() override;
 
   void set_events(Events* events) override { events_ = events; }
@@ -46,7 +52,9 @@ class SocketStream final : public Stream {
   [[nodiscard]] Peer peer() const override;
 
  private:
-  SocketStream(Fd socket, bool local) noexcept;
+  explicit SocketStream(Fd socket) noexcept;
+  [[nodiscard]] static Result<std::unique_ptr<Stream>> watched(
+      Loop& loop, std::unique_ptr<SocketStream> stream);
   void on_watched(Watcher::Events events);
   void on_error();
   void tell_hangup();
@@ -60,7 +68,7 @@ class SocketStream final : public Stream {
     sockaddr_in6 v6;
   } remote_{};
   Interest interest_;
-  const bool local_;
+  bool local_;
   bool input_ended_ = false;  // and all before the end was read
 };
 

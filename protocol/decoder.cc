@@ -120,6 +120,16 @@ void Decoder::set_body_size(std::uint64_t size) noexcept {
   body_remaining_ = size;
 }
 
+std::optional<std::string_view> Decoder::whole_body(std::string_view& input) noexcept {
+  assert(state_ == State::body);
+  if (body_remaining_ > input.size()) return std::nullopt;
+  const std::string_view body = input.substr(0, static_cast<std::size_t>(body_remaining_));
+  input.remove_prefix(body.size());
+  body_remaining_ = 0;
+  state_ = State::prefix;
+  return body;
+}
+
 tl::unexpected<Error> Decoder::poison(Error error) {
   state_ = State::failed;
   body_remaining_ = 0;

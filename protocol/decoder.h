@@ -58,6 +58,10 @@ class CLEAVE_API Decoder {
   // whose older clients name the size in a member of their own.
   void set_body_size(std::uint64_t size) noexcept;
 
+  // Directly after a Head: the body and the End in one step, where all of the body lies at the
+  // front of `input`. Otherwise nothing is consumed, and next() goes on as ever.
+  [[nodiscard]] std::optional<std::string_view> whole_body(std::string_view& input) noexcept;
+
   // True inside a frame: an end of input now cuts it short.
   [[nodiscard]] bool inside_frame() const noexcept {
     return state_ != State::prefix || prefix_size_ != 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -48,8 +49,9 @@ Connected local_pair() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-Connected tcp_pair() {
+Connected tcp_pair(const std::function<void(int listener)>& prepare = [](int) {}) {
   const Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  prepare(listener.get());
   sockaddr_in address{};
   socklen_t size = sizeof address;
   address.sin_family = AF_INET;
@@ -358,6 +360,20 @@ TEST_CASE("no_delay and keep_alive are set on a TCP stream, or not") {
                         *socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL) *
                             *socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT);
     CHECK(silence == 120);
+  }
+}
+
+TEST_CASE("a TCP stream that was accepted has the options of its listener") {
+  auto loop = make_loop();
+  for (const bool on : {true, false}) {
+    const SocketOptions options{.no_delay = on, .keep_alive = on};
+    auto [ours, theirs] =
+        tcp_pair([&](int listener) { SocketStream::set_tcp_options(listener, options); });
+    const int fd = ours.get();
+    const auto stream = SocketStream::accepted(*loop, std::move(ours), options).value();
+    CHECK((socket_option(fd, IPPROTO_TCP, TCP_NODELAY) != 0) == on);
+    CHECK((socket_option(fd, SOL_SOCKET, SO_KEEPALIVE) != 0) == on);
+    if (on) CHECK(socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE) == 60);
   }
 }
 
