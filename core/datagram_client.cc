@@ -31,7 +31,7 @@ constexpr Millis kFirstPause(250);
 constexpr Millis kDefaultTimeout(10'000);
 constexpr Millis kLongestTimeout(std::int64_t{365} * 24 * 3'600'000);
 // Datagrams that are looked at in one turn: a flood of strange ones does not stop the loop.
-constexpr int kReadBudget = 64;
+constexpr int kDatagramsPerTurn = 64;
 
 Error too_large(std::size_t size) {
   return {Errc::too_large, "the request has " + std::to_string(size) +
@@ -170,7 +170,7 @@ void DatagramClient::send() {
 
 void DatagramClient::on_readable() {
   Asking& asking = *asking_;
-  for (int i = 0; i < kReadBudget; ++i) {
+  for (int i = 0; i < kDatagramsPerTurn; ++i) {
     const ssize_t size = ::recv(asking.socket.get(), asking.input.data(), asking.input.size(), 0);
     if (size < 0 && errno == EAGAIN) break;
     if (size < 0) {

@@ -23,12 +23,12 @@ using DropReason = Observer::DropReason;
 
 // Taken in one turn, so that a flood of datagrams does not starve the connections.
 constexpr std::size_t kBudget = 2 * Datagrams::kBatch;
-constexpr Millis kRetry(100);
+constexpr Millis kWatchAgain(100);
 // How much longer than its request an answer may be. Whoever sends under a false address turns the
 // server against the owner of that address, with so many times his own force.
 constexpr std::size_t kAmplification = 3;
 
-std::string quoted(std::string_view text) {
+std::string quoted_name(std::string_view text) {
   std::string out;
   append_json_string(out, text);
   return out;
@@ -102,7 +102,7 @@ void DatagramListener::on_watched(Watcher::Events events) {
   if (!events.error) return receive_some();
   // Watching has stopped. Not at once again, in case that the error stays.
   datagrams_.forget_errors();
-  retry_.start(kRetry);
+  retry_.start(kWatchAgain);
 }
 
 void DatagramListener::receive_some() {
@@ -115,7 +115,7 @@ void DatagramListener::receive_some() {
       datagrams_.forget_errors();
       if (!std::exchange(failed, true)) continue;
       watcher_->watch({});
-      retry_.start(kRetry);
+      retry_.start(kWatchAgain);
       return server->observer().on_shed(
           {batch.error().code, endpoint().url() + ": " + batch.error().message});
     }
@@ -179,11 +179,11 @@ void DatagramListener::serve_frame(Asked asked) {
   }
   const Router::Command* command = server_.router().find(asked.cmd);
   if (command == nullptr) {
-    return refuse(asked, {Errc::unknown_command, "there is no command " + quoted(asked.cmd)});
+    return refuse(asked, {Errc::unknown_command, "there is no command " + quoted_name(asked.cmd)});
   }
   if (!command->spec.datagram) {
     return refuse(asked, {Errc::unknown_command,
-                          quoted(asked.cmd) + " is not offered to datagrams; ask over TCP"});
+                          quoted_name(asked.cmd) + " is not offered to datagrams; ask over TCP"});
   }
   if (const Result<void> checked = check_arguments(command->spec, header); !checked) {
     return refuse(asked, checked.error());
@@ -203,9 +203,10 @@ void DatagramListener::ask(Asked& asked, const Router::Command& command,
     return refuse(asked, {Errc::unavailable, "the server is stopping"});
   }
   if (command.spec.takes_body && asked.body.size() > command.message_bytes()) {
-    return refuse(asked, {Errc::too_large, "the body has " + std::to_string(asked.body.size()) +
-                                               " bytes, " + quoted(command.name) + " takes up to " +
-                                               std::to_string(command.message_bytes())});
+    return refuse(
+        asked, {Errc::too_large, "the body has " + std::to_string(asked.body.size()) + " bytes, " +
+                                     quoted_name(command.name) + " takes up to " +
+                                     std::to_string(command.message_bytes())});
   }
   Request request;
   request.header_ = asked.header;

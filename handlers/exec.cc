@@ -142,7 +142,7 @@ std::shared_ptr<Handler> exec(Programs& programs, const Request& request, ReplyT
   return streamed;
 }
 
-constexpr LimitOf<ExecOptions> kLimits[] = {
+constexpr LimitOf<ExecOptions> kExecLimits[] = {
     {"exec_timeout_ms", &ExecOptions::exec_timeout_ms, 100, 30ULL * 24 * 3'600'000,
      "a program that nobody gave a timeout_ms: longer than one waits for a command, and a stuck "
      "one "
@@ -159,12 +159,12 @@ constexpr LimitOf<ExecOptions> kLimits[] = {
      "programs at once: more than this slow each other down, and each holds three pipes"},
 };
 // Behind the mode, which takes one place, every field is a limit.
-static_assert((std::size(kLimits) + 1) * sizeof(std::uint64_t) == sizeof(ExecOptions));
+static_assert((std::size(kExecLimits) + 1) * sizeof(std::uint64_t) == sizeof(ExecOptions));
 
 }  // namespace
 
 std::span<const LimitOf<ExecOptions>> exec_limit_table() noexcept {
-  return kLimits;
+  return kExecLimits;
 }
 
 void add_exec(Router& router, Loop& loop, const ExecOptions& options) {

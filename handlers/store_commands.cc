@@ -286,13 +286,13 @@ void verify(Loop& loop, const Store& store, OpenFiles& open_files, const Request
       ->start();
 }
 
-constexpr LimitOf<StoreOptions> kLimits[] = {
+constexpr LimitOf<StoreOptions> kStoreLimits[] = {
     {"store_max_open", &StoreOptions::store_max_open, 1, 100'000,
      "files that are stored, sent or verified at once, a quarter of them for one host: each takes "
      "up "
      "to two descriptors"},
 };
-static_assert(std::size(kLimits) * sizeof(std::uint64_t) == sizeof(StoreOptions));
+static_assert(std::size(kStoreLimits) * sizeof(std::uint64_t) == sizeof(StoreOptions));
 
 // For those that have a file open for as long as their reader or their disk takes.
 template <typename Function>
@@ -306,7 +306,7 @@ auto holding(std::shared_ptr<OpenFiles> open_files, Function function) {
 }  // namespace
 
 std::span<const LimitOf<StoreOptions>> store_limit_table() noexcept {
-  return kLimits;
+  return kStoreLimits;
 }
 
 void add_store(Router& router, Loop& loop, Store store, const StoreOptions& options) {

@@ -10,17 +10,18 @@ namespace cleave {
 inline namespace v0 {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames = {"frame", "raw", "ready", "prefix", "header"};
+constexpr std::array<std::string_view, 5> kWireNames = {"frame", "raw", "ready", "prefix",
+                                                        "header"};
 
 }  // namespace
 
 std::string_view to_string(Wire wire) noexcept {
-  return kNames[static_cast<std::size_t>(wire)];
+  return kWireNames[static_cast<std::size_t>(wire)];
 }
 
 std::optional<Wire> wire_from(std::string_view name) noexcept {
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return static_cast<Wire>(i);
+  for (std::size_t i = 0; i < kWireNames.size(); ++i) {
+    if (kWireNames[i] == name) return static_cast<Wire>(i);
   }
   return std::nullopt;
 }

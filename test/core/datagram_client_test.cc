@@ -24,9 +24,9 @@ using namespace cleave::testing;
 namespace {
 
 // A socket of 127.0.0.1 that takes datagrams and gives the answers that the test wants.
-class Server {
+class ScriptedServer {
  public:
-  explicit Server(std::uint16_t port = 0)
+  explicit ScriptedServer(std::uint16_t port = 0)
       : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
     sockaddr_in address = {};
     address.sin_family = AF_INET;
@@ -86,7 +86,7 @@ struct World {
     return true;
   }
   // The next datagram that reaches the server.
-  std::string received(Server& server) {
+  std::string received(ScriptedServer& server) {
     std::optional<std::string> datagram;
     REQUIRE(until([&] { return (datagram = server.receive()).has_value(); }));
     return *datagram;
@@ -108,7 +108,7 @@ Frame frame_of(std::string_view datagram) {
 }  // namespace
 
 TEST_CASE("a request is a frame with an id, and the frame that comes back is its answer") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   world.ask({.cmd = "upper", .members = Members().set("n", 1), .body = Buffer::copy_of("grüß")});
   const Frame request = frame_of(world.received(server));
@@ -125,7 +125,7 @@ TEST_CASE("a request is a frame with an id, and the frame that comes back is its
 
 // A server's reply has at most three times the size of the request.
 TEST_CASE("a short request is made so long that a reply of 1,440 bytes may come") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   world.ask({.cmd = "ping"});
   const std::string ping = world.received(server);
@@ -140,7 +140,7 @@ TEST_CASE("a short request is made so long that a reply of 1,440 bytes may come"
 }
 
 TEST_CASE("what is no reply to the request is ignored") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   world.ask({.cmd = "ping"});
   (void)world.received(server);
@@ -164,7 +164,7 @@ TEST_CASE("what is no reply to the request is ignored") {
 }
 
 TEST_CASE("a request is sent again after 250 ms, 500 ms, 1 s, until a reply comes") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   world.ask({.cmd = "ping"});
   const std::string first = world.received(server);
@@ -183,7 +183,7 @@ TEST_CASE("a request is sent again after 250 ms, 500 ms, 1 s, until a reply come
 }
 
 TEST_CASE("a client may start before its server") {
-  std::optional<Server> server(std::in_place);
+  std::optional<ScriptedServer> server(std::in_place);
   const std::uint16_t port = server->port();
   server.reset();
   World world(port, "raw");
@@ -201,7 +201,7 @@ TEST_CASE("a client may start before its server") {
 }
 
 TEST_CASE("a request without a reply ends at its time, with the tries that were made") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   const std::string url = "udp://127.0.0.1:" + std::to_string(server.port()) + "?wire=frame";
   world.ask({.cmd = "ping", .timeout = Millis(600)});
@@ -224,7 +224,7 @@ TEST_CASE("a request without a reply ends at its time, with the tries that were 
 }
 
 TEST_CASE("that nobody listens is said when the time is up, and not before") {
-  std::optional<Server> server(std::in_place);
+  std::optional<ScriptedServer> server(std::in_place);
   World world(server->port());
   server.reset();
   world.ask({.cmd = "ping", .timeout = Millis(300)});
@@ -237,7 +237,7 @@ TEST_CASE("that nobody listens is said when the time is up, and not before") {
 }
 
 TEST_CASE("a raw message is a datagram as it is, and so is its reply, empty or not") {
-  Server server;
+  ScriptedServer server;
   World world(server.port(), "raw");
   for (const auto& [message, reply] : {std::pair<std::string, std::string>("粘包", "\xd5\xb3"),
                                        std::pair<std::string, std::string>("x", ""),
@@ -253,7 +253,7 @@ TEST_CASE("a raw message is a datagram as it is, and so is its reply, empty or n
 }
 
 TEST_CASE("a late raw reply to an earlier request does not reach the next one") {
-  Server server;
+  ScriptedServer server;
   World world(server.port(), "raw");
   world.ask({.cmd = "upper", .body = Buffer::copy_of("first")});
   (void)world.received(server);
@@ -266,7 +266,7 @@ TEST_CASE("a late raw reply to an earlier request does not reach the next one") 
 }
 
 TEST_CASE("an error reply is the request's error") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   world.ask({.cmd = "exec"});
   (void)world.received(server);
@@ -276,7 +276,7 @@ TEST_CASE("an error reply is the request's error") {
 }
 
 TEST_CASE("what does not fit a datagram is refused before anything is sent") {
-  Server server;
+  ScriptedServer server;
   World world(server.port(), "raw");
   world.ask({.cmd = "echo", .body = Buffer::copy_of(std::string(65'508, 'x'))});
   CHECK(world.answer().error() ==
@@ -290,7 +290,7 @@ TEST_CASE("what does not fit a datagram is refused before anything is sent") {
 }
 
 TEST_CASE("one request at a time") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   world.ask({.cmd = "ping"});
   std::optional<Errc> refusal;
@@ -301,7 +301,7 @@ TEST_CASE("one request at a time") {
 }
 
 TEST_CASE("a client may be destroyed by the answer, and before it") {
-  Server server;
+  ScriptedServer server;
   World world(server.port());
   bool answered = false;
   world.client->ask({.cmd = "ping"}, [&](Result<Answer> answer) {

@@ -39,9 +39,9 @@ class DescriptorLimit {
 };
 
 // A socket that is made while there is a descriptor for it, and connects later.
-class Client {
+class EarlyClient {
  public:
-  Client() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  EarlyClient() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
 
   void connect(const std::string& url) {
     sockaddr_in address{};
@@ -92,11 +92,11 @@ struct World {
     one.max_connections = 1;
     server.set_limits(one);
     {
-      Client client;
+      EarlyClient client;
       client.connect(url);
       client.send(frame_bytes(R"({"cmd":"nothing"})"));
       while (client.received().empty()) loop->step();
-      Client refused;
+      EarlyClient refused;
       refused.connect(url);
       while (sheds.errors.empty()) loop->step();
     }
@@ -130,17 +130,17 @@ bool is_busy(const std::string& received) {
 TEST_CASE(
     "without descriptors those who connect are told busy one by one, and later ones are served") {
   World world;
-  std::deque<Client> clients(100);
-  Client late;
+  std::deque<EarlyClient> clients(100);
+  EarlyClient late;
   const DescriptorLimit limit(512);
   std::vector<Fd> taken = take_all();
-  for (Client& client : clients) client.connect(world.url);
+  for (EarlyClient& client : clients) client.connect(world.url);
   // 64 are taken in a turn.
   world.steps(5);
   CHECK(world.sheds.accepted == 0);
   CHECK(world.sheds.errors.size() == 100);
   for (const Error& error : world.sheds.errors) CHECK(error.code == Errc::busy);
-  for (Client& client : clients) CHECK(is_busy(client.received()));
+  for (EarlyClient& client : clients) CHECK(is_busy(client.received()));
   // There is nothing to do now, so nothing is done.
   world.steps(100);
   CHECK(world.sheds.errors.size() == 100);
@@ -156,8 +156,8 @@ TEST_CASE(
 TEST_CASE(
     "where even the spare descriptor is of no use, the backlog waits and the loop does not spin") {
   World world;
-  std::deque<Client> clients(3);
-  for (Client& client : clients) client.connect(world.url);
+  std::deque<EarlyClient> clients(3);
+  for (EarlyClient& client : clients) client.connect(world.url);
   int ticks = 0;
   Timer timer(*world.loop, [&] {
     ++ticks;
@@ -175,5 +175,5 @@ TEST_CASE(
   timer.stop();
   // They are still there, and are served when there is room.
   while (world.sheds.accepted < 3) world.loop->step_waiting();
-  for (Client& client : clients) CHECK(client.received().empty());
+  for (EarlyClient& client : clients) CHECK(client.received().empty());
 }

@@ -36,6 +36,9 @@ LIBRARIES = {
     "libedit": (r"(editline/.*|histedit\.h)", r"(bin|test|bench)/.*"),
 }
 
+# A name that is fetched from a namespace, or given to one. What a class fetches is another matter.
+USING = re.compile(r"^\s*using (?:[a-z0-9_]+::)+(\w+);", re.MULTILINE)
+ALIAS = re.compile(r"^\s*namespace (\w+) = ", re.MULTILINE)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")', re.MULTILINE)
 
 
@@ -77,6 +80,8 @@ def violations(files):
     for path, text in sorted(files.items()):
         layer = layer_of(path)
         for name, quoted in includes(text):
+            if name.endswith(".cc"):
+                found.append(f"{path} includes {name}: sources are linked, not included")
             if name.startswith("cleave/"):
                 other = name.split("/")[1]
                 if other not in MAY_INCLUDE[layer]:
@@ -91,6 +96,16 @@ def violations(files):
                 if re.fullmatch(pattern, name) and not re.fullmatch(allowed, path):
                     found.append(f"{path} includes {name}: {library} does not belong there")
     return found
+
+
+def unused_names(files):
+    """One sentence for each name that a file fetches and does not use."""
+    return [
+        f"{path} says {line[0].strip()} and does not use {line[1]}"
+        for path, text in sorted(files.items())
+        for line in (*USING.finditer(text), *ALIAS.finditer(text))
+        if len(re.findall(rf"\b{line[1]}\b", INCLUDE.sub("", text))) < 2
+    ]
 
 
 def sources():
@@ -108,6 +123,9 @@ class TheTree(unittest.TestCase):
         files = sources()
         self.assertIn("protocol/error.h", files)
         self.assertEqual(violations(files), [])
+
+    def test_every_name_that_is_fetched_is_used(self):
+        self.assertEqual(unused_names(sources()), [])
 
     def test_every_header_is_included_once(self):
         without = [
@@ -181,6 +199,16 @@ class TheRules(unittest.TestCase):
 
     def test_files_of_ours_have_one_spelling(self):
         self.check({"core/a.cc": '#include "b.h"\n', "core/b.h": ""}, "are spelled")
+
+    def test_a_source_is_not_included(self):
+        self.check({"test/a_test.cc": '#include "b.cc"\n', "test/b.cc": ""}, "linked, not included")
+
+    def test_a_name_that_is_fetched_is_used(self):
+        for fetched in ("using std::map;\n", "  namespace fs = std::filesystem;\n"):
+            name = re.search(r"map|fs", fetched)[0]
+            self.assertEqual(len(unused_names({"core/a.cc": "#include <map>\n" + fetched})), 1)
+            self.assertEqual(unused_names({"core/a.cc": fetched + f"int {name};\n"}), [])
+        self.assertEqual(unused_names({"core/a.cc": "  using Base::run;\n"}), [])
 
     def test_an_include_names_a_file(self):
         self.check({"core/a.cc": '#include "cleave/core/gone.h"\n'}, "which is no file")
