@@ -24,9 +24,12 @@ void Metrics::on_request(const Peer& /*peer*/, std::string_view /*cmd*/) {
 
 void Metrics::on_served(const Served& served) {
   // Only a registered command is served, so the map cannot be grown from outside.
-  auto found = commands_.find(served.cmd);
-  if (found == commands_.end()) found = commands_.emplace(served.cmd, Command{}).first;
-  Command& command = found->second;
+  if (last_served_ == nullptr || last_served_->first != served.cmd) {
+    auto found = commands_.find(served.cmd);
+    if (found == commands_.end()) found = commands_.emplace(served.cmd, Command{}).first;
+    last_served_ = &*found;
+  }
+  Command& command = last_served_->second;
 
   ++served_;
   ++command.served;

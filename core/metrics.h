@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cleave/core/observer.h"
 #include "cleave/protocol/api.h"
@@ -48,6 +49,10 @@ class CLEAVE_API Metrics final : public Observer {
    private:
     std::array<std::uint64_t, static_cast<std::size_t>(Last) + 1> counts_{};
   };
+
+  Metrics() = default;
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
 
   // All counters, as the command `stats` shows them (handlers/README.md describes each).
   [[nodiscard]] Members members() const;
@@ -101,6 +106,8 @@ class CLEAVE_API Metrics final : public Observer {
   PerCode refused_;
   PerEnum<CancelReason, CancelReason::draining> cancelled_;
   std::map<std::string, Command, std::less<>> commands_;
+  // The last that was served, of commands_: mostly the next one as well.
+  std::pair<const std::string, Command>* last_served_ = nullptr;
   std::map<std::string_view, std::uint64_t> limits_;
 };
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 
 #include "cleave/protocol/members.h"
 #include "cleave/protocol/utf8.h"
@@ -49,22 +50,27 @@ class Pen {
   char* at_;
 };
 
+std::string quoted(std::string_view cmd) {
+  std::string out;
+  if (!cmd.empty()) append_json_string(out, cmd);
+  return out;
+}
+
 }  // namespace
 
 // Written by hand, as a writer of the JSON library costs a fifth of the messages per second. Each
 // member is followed by a comma, and the last comma becomes the brace.
 Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32_t header_bytes) {
   assert(!head.more || head.id.has_value());
-  std::string cmd;
-  if (!head.cmd.empty()) append_json_string(cmd, head.cmd);
+  const std::string cmd = quoted(head.cmd);
   const std::size_t most = kPrefixSize + kAllWords.size() + 2 * kNumberSize + cmd.size() +
                            head.status.size() + head.members.size();
   std::array<char, 256> usual;
-  std::string longer;
+  std::unique_ptr<char[]> longer;
   char* start = usual.data();
   if (most > usual.size()) {
-    longer.resize(most);
-    start = longer.data();
+    longer = std::make_unique_for_overwrite<char[]>(most);
+    start = longer.get();
   }
   Pen pen(start + kPrefixSize);
   pen.write("{");

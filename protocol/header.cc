@@ -406,31 +406,6 @@ tl::unexpected<Error> untrusted(std::string message, std::string_view limit = {}
   return fail(Errc::protocol_error, std::move(message), limit);
 }
 
-// The members of the frame; they are found by one walk, as most headers have none or one of them.
-Result<FrameHead> frame_head(const Value& object) {
-  FrameHead frame;
-  bool more_came = false;
-  for (const Value member : object) {
-    const std::string_view name = member.name();
-    if (name == "id" || name == "data_size") {
-      const std::int64_t max = name == "id" ? kIdMax : kDataSizeMax;
-      const std::optional<std::int64_t> number = member.integer();
-      if (!number || *number < 0 || *number > max) {
-        return untrusted(wrong(name, integer_range(0, max), member));
-      }
-      (name == "id" ? frame.id : frame.data_size) = static_cast<std::uint64_t>(*number);
-    } else if (name == "more") {
-      if (member.kind() != Value::Kind::boolean) {
-        return untrusted(wrong(name, "true or false", member));
-      }
-      frame.more = *member.boolean();
-      more_came = true;
-    }
-  }
-  if (more_came && !frame.id) return untrusted("\"more\" needs an \"id\", and none came");
-  return frame;
-}
-
 }  // namespace
 
 struct HeaderParser::State {
@@ -453,6 +428,7 @@ struct HeaderParser::State {
       header->text_.clear();
       header->nodes_.clear();
       header->frame_ = {};
+      header->id_at_ = header->data_size_at_ = 0;
     }
     ++pool->alive;
     return Ref<Header>(header.release());
@@ -460,6 +436,8 @@ struct HeaderParser::State {
 
   Result<Ref<const Header>> parse(std::string_view json);
   Result<Ref<const Header>> parse_anew(std::string_view json);
+  [[nodiscard]] static Result<void> find_frame(Header& header);
+  [[nodiscard]] static Result<void> read_frame(Header& header);
   [[nodiscard]] bool has_other_digits(const Header& earlier, std::string_view json);
   [[nodiscard]] Result<Ref<const Header>> with_other_digits(const Header& earlier,
                                                             std::string_view json);
@@ -536,6 +514,9 @@ Result<Ref<const Header>> HeaderParser::State::with_other_digits(const Header& e
   header->text_ = earlier.text_;
   header->nodes_ = earlier.nodes_;
   header->shape_ = earlier.shape_;
+  header->id_at_ = earlier.id_at_;
+  header->data_size_at_ = earlier.data_size_at_;
+  header->frame_.more = earlier.frame_.more;
   auto size = sizes.begin();
   std::uint32_t grown = 0;  // modulo 2^32, as it may have shrunk
   for (Header::Node& node : header->nodes_) {
@@ -545,10 +526,49 @@ Result<Ref<const Header>> HeaderParser::State::with_other_digits(const Header& e
     grown += *size - node.text_size;
     node.text_size = *size++;
   }
-  Result<FrameHead> frame = frame_head(header->root());
-  if (!frame) return tl::unexpected<Error>(std::move(frame.error()));
-  header->frame_ = *frame;
+  if (Result<void> read = read_frame(*header); !read) return fail(std::move(read.error()));
   return Ref<const Header>(header);
+}
+
+// Finds the members of the frame, by one walk, as most headers have none or one of them.
+Result<void> HeaderParser::State::find_frame(Header& header) {
+  bool more_came = false;
+  const std::vector<Header::Node>& nodes = header.nodes_;
+  for (std::uint32_t i = 1; i < nodes.size(); i = nodes[i].end) {
+    const Value member = header.value_at(i);
+    if (member.name() == "id") {
+      header.id_at_ = i;
+    } else if (member.name() == "data_size") {
+      header.data_size_at_ = i;
+    } else if (member.name() == "more") {
+      if (!member.boolean()) return untrusted(wrong("more", "true or false", member));
+      header.frame_.more = *member.boolean();
+      more_came = true;
+    }
+  }
+  if (more_came && header.id_at_ == 0) return untrusted("\"more\" needs an \"id\", and none came");
+  return {};
+}
+
+// The values of those that are integers.
+Result<void> HeaderParser::State::read_frame(Header& header) {
+  const auto read = [&header](std::uint32_t at, std::int64_t max,
+                              std::optional<std::uint64_t>& into) {
+    if (at == 0) return true;
+    const std::optional<std::int64_t> number = header.value_at(at).integer();
+    if (number && *number >= 0 && *number <= max) into = static_cast<std::uint64_t>(*number);
+    return into.has_value();
+  };
+  FrameHead& frame = header.frame_;
+  const auto refuse = [&header](std::uint32_t at, std::int64_t max) {
+    const Value member = header.value_at(at);
+    return untrusted(wrong(member.name(), integer_range(0, max), member));
+  };
+  if (!read(header.id_at_, kIdMax, frame.id)) return refuse(header.id_at_, kIdMax);
+  if (!read(header.data_size_at_, kDataSizeMax, frame.data_size)) {
+    return refuse(header.data_size_at_, kDataSizeMax);
+  }
+  return {};
 }
 
 // Debian's reader crashes on some numbers unless they are left as text, lets bytes through that are
@@ -583,9 +603,8 @@ Result<Ref<const Header>> HeaderParser::State::parse_anew(std::string_view json)
     return untrusted("the header's object ends before byte " + std::to_string(stream.Tell()) +
                      " of " + std::to_string(json.size()) + ", and a NUL follows it");
   }
-  Result<FrameHead> frame = frame_head(header->root());
-  if (!frame) return tl::unexpected<Error>(std::move(frame.error()));
-  header->frame_ = *frame;
+  if (Result<void> found = find_frame(*header); !found) return fail(std::move(found.error()));
+  if (Result<void> read = read_frame(*header); !read) return fail(std::move(read.error()));
   header->shape_ = ++shapes;
   return Ref<const Header>(header);
 }

@@ -112,6 +112,7 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   friend class HeaderParser;
   friend struct HeaderBuilder;
   Header() = default;
+  [[nodiscard]] Value value_at(std::uint32_t index) const noexcept { return Value(*this, index); }
 
   // One value. Names and strings are slices of `text_`, numbers of `json_`; `end` is the index
   // behind the last value inside this one, so a sibling is one step away.
@@ -128,6 +129,9 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   std::vector<Node> nodes_;
   FrameHead frame_;
   std::uint64_t shape_ = 0;
+  // Where the frame's integers are among the nodes; 0 where there is none.
+  std::uint32_t id_at_ = 0;
+  std::uint32_t data_size_at_ = 0;
   struct HeaderPool* pool_ = nullptr;
 };
 
