@@ -200,10 +200,10 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   request.peer_ = &peer();
   server_->observer().on_request(peer(), command.name);
   const ServerCore::Scratch::Use use(scratch);
+  const std::string_view given = command.spec.takes_body ? *body : std::string_view();
+  ReplyWriter writer(scratch.members, scratch.body, given);
   std::optional<Error> error;
   try {
-    ReplyWriter writer(scratch.members, scratch.body);
-    const std::string_view given = command.spec.takes_body ? *body : std::string_view();
     Result<void> outcome = function(request, given, writer);
     if (!outcome) error = std::move(outcome.error());
   } catch (const std::exception& thrown) {
@@ -212,10 +212,11 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
     error = Error{Errc::internal, "the handler failed"};
   }
   if (closed_) error = to_error(CancelReason::peer_gone);
-  if (!closed_ && (error || !reply_at_once(frame.id, scratch.members, scratch.body))) {
+  const std::string_view answer = writer.bytes();
+  if (!closed_ && (error || !reply_at_once(frame.id, scratch.members, answer, writer.borrows()))) {
     reply_late(header, command, body->size(),
                error ? Reply::failure(*std::move(error))
-                     : Reply{scratch.members, Buffer::copy_of(scratch.body), {}});
+                     : Reply{scratch.members, Buffer::copy_of(answer), {}});
     return true;
   }
   server_->observer().on_served({
@@ -225,7 +226,7 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
       .code = error ? std::optional(error->code) : std::nullopt,
       .message = error ? std::string_view(error->message) : std::string_view(),
       .body_in = body->size(),
-      .body_out = closed_ ? 0 : scratch.body.size(),
+      .body_out = closed_ ? 0 : answer.size(),
       .duration = Millis(0),
       .one_way = false,
   });
@@ -486,7 +487,7 @@ void Connection::reply_ready(Exchange& exchange) {
 }
 
 bool Connection::reply_at_once(std::optional<std::uint64_t> id, const Members& members,
-                               std::string_view body) {
+                               std::string_view body, bool was_read) {
   if (closed_ || open_frame_ || !ready_.alone() || link_.room() == 0) return false;
   if (id && body.size() > server_->limits().frame_bytes) return false;
   if (wire() == Wire::ready) return false;  // waits for the client's word
@@ -496,7 +497,11 @@ bool Connection::reply_at_once(std::optional<std::uint64_t> id, const Members& m
                 {.id = id, .data_size = body.size(), .status = "ok", .members = members.text()})
           : link_.append_bare_head(wire(), body.size(), members.text());
   if (!appended) return false;
-  link_.append(body);
+  if (was_read && body.size() > BlockPool::kCopyBytes) {
+    link_.append(link_.keep(body));
+  } else {
+    link_.append(body);
+  }
   return true;
 }
 

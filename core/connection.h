@@ -54,9 +54,10 @@ class Connection final : public LinkOwner {
   // ---- For exchanges.
   void reply_ready(Exchange& exchange);
   void exchange_done(Exchange& exchange);
-  // Appends a reply that fits in one frame; false where it has to wait.
+  // Appends a reply that fits in one frame; false where it has to wait. `was_read`: the body lies
+  // in the piece of the input that is being handed over.
   [[nodiscard]] bool reply_at_once(std::optional<std::uint64_t> id, const Members& members,
-                                   std::string_view body);
+                                   std::string_view body, bool was_read = false);
 
   [[nodiscard]] const Ref<Account>& account() { return link_.account(); }
   void count(const Buffer& bytes, Account::Use use) { link_.count(bytes, use); }

@@ -237,9 +237,10 @@ std::optional<Error> DatagramListener::call(const Route& route, const Request& r
   };
   try {
     if (const auto* writing = std::get_if<CollectedFunction>(&route.shape)) {
-      ReplyWriter writer(members_, body_);
+      ReplyWriter writer(members_, body_, body);
       Result<void> outcome = (*writing)(request, body, writer);
       if (!outcome) return failed(std::move(outcome.error()));
+      (void)writer.body();  // where the rest looks for it
       return std::nullopt;
     }
     Result<Reply> reply = std::get<ReturningFunction>(route.shape)(request, body);

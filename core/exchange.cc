@@ -12,6 +12,9 @@ namespace cleave {
 inline namespace v0 {
 namespace {
 
+// A longer one is not copied, but sent from where it lies.
+constexpr std::size_t kShortReply = 4 * 1024;
+
 OutgoingOptions outgoing_options(const Limits& limits, Wire wire) {
   return {limits.frame_bytes, limits.collected_reply_bytes, wire};
 }
@@ -129,16 +132,17 @@ void Exchange::finish_collected(std::string_view body) {
       ServerCore::Scratch& shared = connection_->server().scratch;
       ServerCore::Scratch& scratch = shared.in_use ? own.emplace() : shared;
       const ServerCore::Scratch::Use use(scratch);
-      ReplyWriter writer(scratch.members, scratch.body);
+      ReplyWriter writer(scratch.members, scratch.body, body);
       Result<void> outcome = (*writing)(request_, body, writer);
       if (state_ != State::running) return;
       if (!outcome) return reply(Reply::failure(std::move(outcome.error())));
-      if (!one_way_ && connection_->reply_at_once(id(), scratch.members, scratch.body)) {
+      const std::string_view answer = writer.bytes();
+      if (!one_way_ && connection_->reply_at_once(id(), scratch.members, answer)) {
         state_ = State::replying;
-        body_out_ = scratch.body.size();
+        body_out_ = answer.size();
         return complete();
       }
-      reply({scratch.members, Buffer::copy_of(scratch.body), {}});
+      reply({scratch.members, Buffer::copy_of(answer), {}});
     });
   } else if (const auto* returning = std::get_if<ReturningFunction>(&shape)) {
     call_handler([this, returning, body] {
@@ -214,7 +218,7 @@ bool Exchange::reply_at_once(const Reply& reply) {
   const auto* buffer = std::get_if<Buffer>(&reply.body);
   if (buffer == nullptr && !std::holds_alternative<std::monostate>(reply.body)) return false;
   const std::string_view body = buffer != nullptr ? buffer->bytes() : std::string_view();
-  if (body.size() > Router::kWholeBytes) return false;
+  if (body.size() > kShortReply) return false;
   if (!connection_->reply_at_once(id(), reply.members, body)) return false;
   body_out_ = body.size();
   complete();

@@ -61,28 +61,35 @@ using HandlerFactory =
 
 // Where a collected handler puts its answer: members and body, in memory that the loop uses again
 // for every request. Valid during the call.
-class ReplyWriter {
+class CLEAVE_API ReplyWriter {
  public:
   template <typename T>
   ReplyWriter& set(std::string_view name, T&& value) {
     members_->set(name, std::forward<T>(value));
     return *this;
   }
-  ReplyWriter& append(std::string_view bytes) {
-    body_->append(bytes);
-    return *this;
-  }
+  // Bytes of the request's own body that are all of the reply's are not copied here.
+  ReplyWriter& append(std::string_view bytes);
   // The body so far, to be written into directly.
-  [[nodiscard]] std::string& body() noexcept { return *body_; }
+  [[nodiscard]] std::string& body();
 
  private:
   friend class Connection;
   friend class Exchange;
   friend class DatagramListener;
-  ReplyWriter(Members& members, std::string& body) noexcept : members_(&members), body_(&body) {}
+  ReplyWriter(Members& members, std::string& body, std::string_view request_body) noexcept
+      : members_(&members), body_(&body), request_body_(request_body) {}
+
+  [[nodiscard]] bool borrows() const noexcept { return !borrowed_.empty(); }
+  // The whole body; valid as long as the request's and what it writes to.
+  [[nodiscard]] std::string_view bytes() const noexcept {
+    return borrows() ? borrowed_ : std::string_view(*body_);
+  }
 
   Members* members_;
   std::string* body_;
+  std::string_view request_body_;
+  std::string_view borrowed_;  // a part of it that is the reply's body
 };
 
 using CollectedFunction =

@@ -2,9 +2,11 @@
 #include "cleave/core/reply.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "cleave/core/exchange.h"
+#include "cleave/core/handler.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -75,6 +77,25 @@ bool Relay::cancel(CancelReason reason) {
   pieces_.clear();
   if (auto callback = std::exchange(on_cancel_, nullptr)) callback(reason);
   return false;
+}
+
+// ---- ReplyWriter --------------------------------------------------------------------------------
+
+ReplyWriter& ReplyWriter::append(std::string_view bytes) {
+  const std::less_equal<> before;  // of pointers into different memory, too
+  const char* const end = request_body_.data() + request_body_.size();
+  if (body_->empty() && !borrows() && before(request_body_.data(), bytes.data()) &&
+      before(bytes.data() + bytes.size(), end)) {
+    borrowed_ = bytes;
+  } else {
+    body().append(bytes);
+  }
+  return *this;
+}
+
+std::string& ReplyWriter::body() {
+  body_->append(std::exchange(borrowed_, {}));
+  return *body_;
 }
 
 // ---- ReplyToken ---------------------------------------------------------------------------------

@@ -69,8 +69,9 @@ struct CommandSpec {
 // The commands of a server. Filled before the server starts; must outlive it.
 class CLEAVE_API Router {
  public:
-  // The longest body for CommandSpec::whole: a longer one is cheaper passed on than copied.
-  static constexpr std::uint64_t kWholeBytes = 4 * 1024;
+  // The longest body for CommandSpec::whole: a longer one seldom comes in one piece, and is cheaper
+  // passed on than copied.
+  static constexpr std::uint64_t kWholeBytes = 32 * 1024;
 
   struct Command {
     std::string name;
