@@ -476,6 +476,7 @@ struct HeaderParser::State {
 };
 
 Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
+  if (json.size() > kRecentHeaderBytes) return parse_anew(json);
   if (recent[newest] && recent[newest]->json() == json) return recent[newest];
   for (std::size_t i = 0; i < recent.size(); ++i) {
     if (!recent[i] || recent[i]->json() != json) continue;
@@ -492,7 +493,7 @@ Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
     return header;
   }
   Result<Ref<const Header>> header = parse_anew(json);
-  if (header && json.size() <= kRecentHeaderBytes) {
+  if (header) {
     newest = oldest;
     recent[newest] = *header;
     oldest = (oldest + 1) % kRecentHeaders;
