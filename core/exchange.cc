@@ -49,10 +49,11 @@ void Exchange::begin(const Start& start) {
   }
 }
 
-void Exchange::take_over(const Router::Command& command, std::uint64_t body_in) {
+void Exchange::take_over(const Router::Command& command, std::uint64_t body_in, Time began) {
   command_ = &command;
   route_ = &command.route;
   body_in_ = body_in;
+  began_ = began;
 }
 
 void Exchange::refuse(const Error& error, bool one_way) {
