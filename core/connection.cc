@@ -230,7 +230,7 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
 // What serve_at_once() could not answer after all.
 void Connection::reply_late(const Ref<const Header>& header, const AtOnce& call, Reply&& reply) {
   const Ref<Exchange> exchange = add(header, call.command.name);
-  exchange->take_over(call.command, call.body_in, call.began);
+  exchange->take_over(call.body_in, call.began);
   exchange->reply(std::move(reply));
   last_frame_ = true;
   on_end();
