@@ -186,6 +186,7 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   if (frame.more || !nothing_before || in_flight_ >= limits.max_in_flight || server_->draining() ||
       server_->budget().exhausted() || link_.room() == 0 || scratch.in_use ||
       size > Router::kWholeBytes || (command.spec.takes_body && size > command.body_bytes) ||
+      unended_ >= limits.max_in_flight ||  // may be too many: see may_add()
       (frame.id && find(*frame.id) != nullptr)) {
     return false;
   }
@@ -198,8 +199,11 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   request.cmd_ = command.name;
   request.body_size_ = size;
   request.peer_ = &peer();
-  server_->observer().on_request(peer(), command.name);
+  const AtOnce call{command, frame.id, body->size(), server_->loop().now()};
   const ServerCore::Scratch::Use use(scratch);
+  at_once_ = &call;
+  server_->observer().on_request(peer(), command.name);
+  if (closed_) return true;
   const std::string_view given = command.spec.takes_body ? *body : std::string_view();
   ReplyWriter writer(scratch.members, scratch.body, given);
   std::optional<Error> error;
@@ -211,36 +215,40 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   } catch (...) {
     error = Error{Errc::internal, "the handler failed"};
   }
-  if (closed_) error = to_error(CancelReason::peer_gone);
+  if (closed_) return true;
+  at_once_ = nullptr;
   const std::string_view answer = writer.bytes();
-  if (!closed_ && (error || !reply_at_once(frame.id, scratch.members, answer, writer.borrows()))) {
-    reply_late(header, command, body->size(),
-               error ? Reply::failure(*std::move(error))
-                     : Reply{scratch.members, Buffer::copy_of(answer), {}});
-    return true;
+  if (error) {
+    reply_late(header, call, Reply::failure(*std::move(error)));
+  } else if (reply_at_once(frame.id, scratch.members, answer, writer.borrows())) {
+    served(call, answer.size(), nullptr);
+  } else {
+    reply_late(header, call, {scratch.members, Buffer::copy_of(answer), {}});
   }
-  server_->observer().on_served({
-      .cmd = command.name,
-      .peer = peer(),
-      .id = frame.id,
-      .code = error ? std::optional(error->code) : std::nullopt,
-      .message = error ? std::string_view(error->message) : std::string_view(),
-      .body_in = body->size(),
-      .body_out = closed_ ? 0 : answer.size(),
-      .duration = Millis(0),
-      .one_way = false,
-  });
   return true;
 }
 
 // What serve_at_once() could not answer after all.
-void Connection::reply_late(const Ref<const Header>& header, const Router::Command& command,
-                            std::size_t body_in, Reply&& reply) {
-  const Ref<Exchange> exchange = add(header, command.name);
-  exchange->take_over(command, body_in);
+void Connection::reply_late(const Ref<const Header>& header, const AtOnce& call, Reply&& reply) {
+  const Ref<Exchange> exchange = add(header, call.command.name);
+  exchange->take_over(call.body_in, call.began);
   exchange->reply(std::move(reply));
   last_frame_ = true;
   on_end();
+}
+
+void Connection::served(const AtOnce& call, std::size_t body_out, const Error* error) {
+  server_->observer().on_served({
+      .cmd = call.command.name,
+      .peer = peer(),
+      .id = call.id,
+      .code = error != nullptr ? std::optional(error->code) : std::nullopt,
+      .message = error != nullptr ? std::string_view(error->message) : std::string_view(),
+      .body_in = call.body_in,
+      .body_out = body_out,
+      .duration = server_->loop().now() - call.began,
+      .one_way = false,
+  });
 }
 
 // `here`: bytes that have come behind the header.
@@ -675,6 +683,11 @@ void Connection::close(Observer::CloseReason reason, std::string_view detail, bo
   receiving_ = {};
   link_.close(reset);
   for (const Ref<Exchange>& exchange : live) exchange->lose();
+  if (const AtOnce* call = std::exchange(at_once_, nullptr)) {  // its handler ends the server
+    const Error gone = to_error(CancelReason::peer_gone);
+    server_->observer().on_cancel(peer(), call->command.name, CancelReason::peer_gone);
+    served(*call, 0, &gone);
+  }
   server_->observer().on_close(peer(), reason, detail, link_.bytes_in(), link_.bytes_out());
   server_->remove(*this);
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -97,9 +98,16 @@ class Connection final : public LinkOwner {
   bool on_frame_input(std::string_view& input);
   bool on_bare_input(std::string_view& input);
   void on_message(std::string_view message);
+  // A request that is being served without an Exchange.
+  struct AtOnce {
+    const Router::Command& command;
+    std::optional<std::uint64_t> id;
+    std::size_t body_in;
+    Time began;
+  };
   [[nodiscard]] bool serve_at_once(const Ref<const Header>& header, std::string_view& input);
-  void reply_late(const Ref<const Header>& header, const Router::Command& command,
-                  std::size_t body_in, Reply&& reply);
+  void reply_late(const Ref<const Header>& header, const AtOnce& call, Reply&& reply);
+  void served(const AtOnce& call, std::size_t body_out, const Error* error);
   void on_head(const Ref<const Header>& header, std::size_t here);
   void begin(const Ref<const Header>& header, const KnownCommand* known, std::size_t here);
   [[nodiscard]] const KnownCommand* look_up(Exchange& exchange, const Header& header);
@@ -148,7 +156,8 @@ class Connection final : public LinkOwner {
   Time rate_since_;               // since when a body's rate is measured, or nothing
   std::uint64_t rate_bytes_ = 0;  // what had come by then
   Time refused_since_;
-  Held header_held_;  // the part of a header that has come
+  Held header_held_;                 // the part of a header that has come
+  const AtOnce* at_once_ = nullptr;  // while it is observed as begun and not as ended
   std::uint64_t collected_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint32_t unended_ = 0;  // of live_, whose bodies have not ended

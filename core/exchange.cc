@@ -52,10 +52,9 @@ void Exchange::begin(const Start& start) {
   }
 }
 
-void Exchange::take_over(const Router::Command& command, std::uint64_t body_in) {
-  command_ = &command;
-  route_ = &command.route;
+void Exchange::take_over(std::uint64_t body_in, Time began) {
   body_in_ = body_in;
+  began_ = began;
 }
 
 void Exchange::refuse(const Error& error, bool one_way) {

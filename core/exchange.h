@@ -63,7 +63,7 @@ class Exchange final : public RefCounted<Exchange>, public Recycled, private Rin
   void begin(const Start& start);
   // Instead of begin(), for a request whose handler was called already and whose answer has to take
   // the long way: reply() comes next.
-  void take_over(const Router::Command& command, std::uint64_t body_in);
+  void take_over(std::uint64_t body_in, Time began);
   // Answers with an error; no handler sees the request.
   void refuse(const Error& error, bool one_way);
   void on_body(Chunk chunk);

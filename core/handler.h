@@ -17,7 +17,7 @@ inline namespace v0 {
 
 // Handlers: what a command does. Three shapes, all registered with Router::add(); all run on the
 // loop's thread and must not block it (see Loop::offload). An exception that leaves a handler is
-// answered as `internal`.
+// answered as `internal`, unless its answer is complete already.
 //
 // 1. Collected: the body has been gathered, up to the command's limit, when the function is called.
 //

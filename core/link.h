@@ -44,7 +44,8 @@ class LinkOwner : public RefCounted<LinkOwner> {
   // The peer has reset the connection or a write failed; or what was announced cannot be sent.
   enum class Gone : std::uint8_t { peer, ours };
   virtual void on_gone(Gone why, std::string_view detail) = 0;
-  // There is room for output: fill it. Called at the end of every turn in which anything happened.
+  // There is room for output: fill it. Called at the end of every turn in which anything happened,
+  // and between two reads of one.
   virtual void on_output_room() = 0;
   // After shutdown_write(): all output has been taken by the system, and the write side has ended.
   virtual void on_shut() = 0;
@@ -111,8 +112,9 @@ class Link final : private Stream::Events, private Account::Owner, private Defer
   // Gives back what an idle connection does not need.
   void shrink() noexcept;
 
-  // Output, in order. Nothing is written before the end of the current call from the loop, or of
-  // the turn. `append_head` fails with too_large, and has then appended nothing.
+  // Output, in order. What is appended in a call to the owner is written after that call, at the
+  // latest at the end of the turn. `append_head` fails with too_large, and has then appended
+  // nothing.
   [[nodiscard]] Result<void> append_head(const OutgoingHead& head);
   // What stands in front of a reply on a bare wire; see append_bare_head in protocol/wire.h.
   [[nodiscard]] Result<void> append_bare_head(Wire wire, std::uint64_t size,

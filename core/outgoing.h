@@ -32,10 +32,10 @@ struct OutgoingOptions {
 };
 
 // Cuts a message into frames and appends them to a Link, one at a time and only while there is
-// room. Counted, as a source that is asked may end its own connection. Messages
-// with an id may alternate frame by frame; one without an id is a single frame, and while that is
-// open nobody else may write. A reply on a bare wire is such a single frame with another head; on
-// the wire `ready` its body waits behind the head until let_through().
+// room. Counted, as a source that is asked may end its own connection. Messages with an id may
+// alternate frame by frame; one without an id is a single frame, and while that is open nobody else
+// may write. A reply on a bare wire is such a single frame with another head; on the wire `ready`
+// its body waits behind the head until let_through().
 class Outgoing final : public RefCounted<Outgoing>, public Recycled {
  public:
   enum class Kind : std::uint8_t { request, reply };

@@ -31,58 +31,57 @@ struct Piece {
   Piece* next;
 };
 
-class Pieces {
- public:
-  constexpr Pieces() noexcept = default;
-  Pieces(const Pieces&) = delete;
-  Pieces& operator=(const Pieces&) = delete;
-  ~Pieces() {
-    for (List& list : lists_) {
-      while (list.first != nullptr) ::operator delete(pop(list));
-      list.count = kKept;  // what comes later, from other destructors of the thread, is not kept
-    }
-  }
+struct List {
+  Piece* first = nullptr;
+  std::uint32_t count = 0;
 
-  [[nodiscard]] void* take(std::size_t bytes) {
-    const std::size_t index = (bytes - 1) / kStep;
-    List& list = lists_[index];
-    return list.first != nullptr ? pop(list) : ::operator new((index + 1) * kStep);
+  void push(void* memory) noexcept {
+    first = ::new (memory) Piece{first};
+    ++count;
   }
-  void give_back(void* memory, std::size_t bytes) noexcept {
-    List& list = lists_[(bytes - 1) / kStep];
-    if (list.count == kKept) return ::operator delete(memory);
-    list.first = ::new (memory) Piece{list.first};
-    ++list.count;
-  }
-
- private:
-  struct List {
-    Piece* first = nullptr;
-    std::uint32_t count = 0;
-  };
-
-  [[nodiscard]] static void* pop(List& list) noexcept {
-    Piece* piece = list.first;
-    list.first = piece->next;
-    --list.count;
+  [[nodiscard]] void* pop() noexcept {
+    Piece* piece = first;
+    first = piece->next;
+    --count;
     return piece;
   }
-
-  std::array<List, RecycledMemory::kMaxBytes / kStep> lists_{};
 };
 
-constinit thread_local Pieces pieces;
+// Of a thread. Without a destructor, as what other destructors of the thread give back comes later.
+constinit thread_local std::array<List, RecycledMemory::kMaxBytes / kStep> lists{};
+constinit thread_local bool thread_ends = false;
+
+struct AtThreadEnd {
+  ~AtThreadEnd() {
+    thread_ends = true;
+    for (List& list : lists) {
+      while (list.first != nullptr) ::operator delete(list.pop());
+    }
+  }
+};
+
+std::size_t index_of(std::size_t bytes) noexcept {
+  return (bytes - 1) / kStep;
+}
 
 }  // namespace
 
 void* RecycledMemory::take(std::size_t bytes) {
   if (!kRecycles || bytes > kMaxBytes || bytes == 0) return ::operator new(bytes);
-  return pieces.take(bytes);
+  const std::size_t index = index_of(bytes);
+  List& list = lists[index];
+  return list.first != nullptr ? list.pop() : ::operator new((index + 1) * kStep);
 }
 
 void RecycledMemory::give_back(void* memory, std::size_t bytes) noexcept {
   if (!kRecycles || bytes > kMaxBytes || bytes == 0) return ::operator delete(memory);
-  pieces.give_back(memory, bytes);
+  List& list = lists[index_of(bytes)];
+  if (list.count == kKept || thread_ends) return ::operator delete(memory);
+  if (list.count == 0) {
+    static thread_local const AtThreadEnd at_thread_end;
+    (void)at_thread_end;
+  }
+  list.push(memory);
 }
 
 }  // namespace v0

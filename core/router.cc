@@ -85,11 +85,11 @@ Result<void> check(const Argument& argument, const std::optional<Value>& value) 
 
 const Route* Router::Command::message_route() const noexcept {
   if (spec.message) return &*spec.message;
-  if (spec.whole) return &*spec.whole;
-  if (std::holds_alternative<HandlerFactory>(route.shape)) return nullptr;
+  const Route& other = spec.whole ? *spec.whole : route;
+  if (std::holds_alternative<HandlerFactory>(other.shape)) return nullptr;
   const bool needs_more = std::any_of(spec.arguments.begin(), spec.arguments.end(),
                                       [](const Argument& argument) { return argument.required; });
-  return needs_more ? nullptr : &route;
+  return needs_more ? nullptr : &other;
 }
 
 void Router::add(std::string name, CommandSpec spec, Route route) {

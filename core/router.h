@@ -48,11 +48,11 @@ struct CommandSpec {
   bool takes_body = true;
   // A shortcut of a streaming command for requests with short bodies (4 KiB) that came in one
   // piece, as most do: a collected handler that answers as the streaming one would, at half its
-  // cost.
+  // cost. Bare messages are served by it whatever their length; see `message`.
   std::optional<Route> whole = {};
   // What serves the command where a request is a bare message that is its body: on the wires raw,
-  // ready, prefix and header, and in datagrams. Empty: `whole`, or else the handler itself, if it
-  // is collected or later; a streaming one is then not offered there.
+  // ready, prefix and header, and in datagrams. Empty: `whole`, or else the handler itself if it is
+  // collected or later, where no argument is required; others are then not offered there.
   std::optional<Route> message = {};
   // The longest bare message; as body_bytes unless it is said.
   std::optional<std::uint64_t> message_bytes = {};

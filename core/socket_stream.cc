@@ -99,8 +99,10 @@ SocketStream::SocketStream(Fd socket) noexcept : socket_(std::move(socket)) {
   const int fd = socket_.get();
   socklen_t size = sizeof remote_;
   const bool known = ::getpeername(fd, reinterpret_cast<sockaddr*>(&remote_), &size) == 0;
+  const bool remote =
+      known && (remote_.v4.sin_family == AF_INET || remote_.v4.sin_family == AF_INET6);
   // A connection that was reset already has no peer.
-  local_ = (known ? remote_.v4.sin_family : own_address(fd).family()) == AF_UNIX;
+  local_ = !remote && own_address(fd).family() == AF_UNIX;
 }
 
 SocketStream::~SocketStream() {

@@ -57,6 +57,7 @@ Error bad_length(const Prefix& bytes, std::uint32_t header_bytes) {
 Result<Decoder::Event> Decoder::next(std::string_view& input) {
   switch (state_) {
     case State::prefix: {
+      if (input.empty()) return NeedMore{};  // memcpy takes no null, not even of 0 bytes
       const std::size_t size = std::min(prefix_.size() - prefix_size_, input.size());
       std::memcpy(prefix_.data() + prefix_size_, input.data(), size);
       input.remove_prefix(size);

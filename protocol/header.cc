@@ -133,7 +133,7 @@ std::optional<std::int64_t> Value::integer() const noexcept {
   const Header::Node& node = header_->nodes_[index_];
   if (node.kind != Kind::number) return std::nullopt;
   const std::string_view digits = text();
-  if (node.truth && digits.size() <= kSafeDigits) {
+  if (node.digits && digits.size() <= kSafeDigits) {
     std::int64_t number = 0;
     for (const char digit : digits) number = number * 10 + (digit - '0');
     return number;
@@ -271,7 +271,7 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
   bool RawNumber(const char* text, Size size, bool) {
     if (!add(Kind::number)) return false;
     Header::Node& node = header.nodes_.back();
-    node.truth = std::all_of(text, text + size, is_digit);
+    node.digits = std::all_of(text, text + size, is_digit);
     node.text_at = static_cast<std::uint32_t>(stream.Tell() - size);
     node.text_size = size;
     return true;
@@ -329,6 +329,7 @@ struct HeaderBuilder : rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderBui
     const std::uint32_t text_at = keep(text);
     header.nodes_.push_back({.kind = kind,
                              .truth = false,
+                             .digits = false,
                              .name_at = name_at,
                              .name_size = name_size,
                              .text_at = text_at,
@@ -454,6 +455,7 @@ struct HeaderParser::State {
 };
 
 Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
+  if (json.size() > kRecentHeaderBytes) return parse_anew(json);
   if (recent[newest] && recent[newest]->json() == json) return recent[newest];
   for (std::size_t i = 0; i < recent.size(); ++i) {
     if (!recent[i] || recent[i]->json() != json) continue;
@@ -470,7 +472,7 @@ Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
     return header;
   }
   Result<Ref<const Header>> header = parse_anew(json);
-  if (header && json.size() <= kRecentHeaderBytes) {
+  if (header) {
     newest = oldest;
     recent[newest] = *header;
     oldest = (oldest + 1) % kRecentHeaders;
@@ -495,7 +497,7 @@ bool HeaderParser::State::has_other_digits(const Header& earlier, std::string_vi
   };
   sizes.clear();
   for (const Header::Node& node : earlier.nodes_) {
-    if (node.kind != Value::Kind::number || !node.truth) continue;
+    if (node.kind != Value::Kind::number || !node.digits) continue;
     if (!same_up_to(node.text_at)) return false;
     known_at = node.text_at + node.text_size;
     const std::size_t first = at;
@@ -522,7 +524,7 @@ Result<Ref<const Header>> HeaderParser::State::with_other_digits(const Header& e
   for (Header::Node& node : header->nodes_) {
     if (node.kind != Value::Kind::number) continue;
     node.text_at += grown;
-    if (!node.truth) continue;
+    if (!node.digits) continue;
     grown += *size - node.text_size;
     node.text_size = *size++;
   }

@@ -118,7 +118,8 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   // behind the last value inside this one, so a sibling is one step away.
   struct Node {
     Value::Kind kind;
-    bool truth;  // of a boolean; of a number: it is nothing but digits
+    bool truth;   // of a boolean
+    bool digits;  // a number that is nothing but digits
     std::uint32_t name_at, name_size;
     std::uint32_t text_at, text_size;
     std::uint32_t end;

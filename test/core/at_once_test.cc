@@ -7,10 +7,14 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "cleave/core/metrics.h"
 #include "cleave/testing/frame_bytes.h"
+#include "cleave/testing/manual_clock.h"
+#include "cleave/testing/memory_stream.h"
 #include "cleave/testing/test_server.h"
 
 using namespace cleave;
@@ -117,6 +121,54 @@ TEST_CASE("the answer is the same when the header is known, whatever the handler
   }
 }
 
+TEST_CASE("a reply that takes from the request's body is what was written, whoever holds it") {
+  const auto serve = [](std::size_t size, CollectedFunction function) {
+    TestServer test([&](Router& router, Loop&) {
+      router.add("ask", {.summary = "asks"}, collected(std::move(function)));
+    });
+    TestPeer peer = test.connect();
+    std::string body;
+    for (std::size_t i = 0; i < size; ++i) body += static_cast<char>('a' + i % 26);
+    peer.wire().set_room(0);  // so that it waits
+    for (int i = 0; i < 3; ++i) peer.wire().send(request("ask", "", body));
+    test.settle();
+    peer.wire().set_room(1 << 20);
+    test.settle();
+    const std::vector<Frame> frames = peer.read_all();
+    REQUIRE(frames.size() == 3);
+    CHECK(frames[0].body == frames[1].body);
+    CHECK(frames[1].body == frames[2].body);
+    return std::pair(body, frames[2].body);
+  };
+  for (const std::size_t size : {4U, 5'000U, 20'000U}) {
+    CAPTURE(size);
+    auto [body, said] = serve(size, [](const Request&, std::string_view all, ReplyWriter& reply) {
+      reply.append(all);
+      return Result<>();
+    });
+    CHECK(said == body);
+    std::tie(body, said) =
+        serve(size, [](const Request&, std::string_view all, ReplyWriter& reply) {
+          reply.append(all.substr(1)).append("-").append(all);
+          return Result<>();
+        });
+    CHECK(said == body.substr(1) + "-" + body);
+    std::tie(body, said) =
+        serve(size, [](const Request&, std::string_view all, ReplyWriter& reply) {
+          reply.append(all);
+          reply.body().back() = '!';
+          return Result<>();
+        });
+    CHECK(said == body.substr(0, size - 1) + "!");
+    std::tie(body, said) =
+        serve(size, [](const Request&, std::string_view all, ReplyWriter& reply) {
+          reply.append("+").append(all);
+          return Result<>();
+        });
+    CHECK(said == "+" + body);
+  }
+}
+
 TEST_CASE("a known header's request is answered alike however its bytes come") {
   const std::string one = request("echo", ",\"id\":1", "abcd");
   const std::string two = request("fail", "", "xy");
@@ -214,4 +266,121 @@ TEST_CASE("what is answered at once is observed as anything else") {
         std::string::npos);
   CHECK(said.find(R"("fail":{"served":4,"errors":{"not_found":4},"body_in":12,"body_out":0)") !=
         std::string::npos);
+}
+
+TEST_CASE("a request that ends its server is seen to end, known or not") {
+  for (const int last : {1, 3}) {
+    CAPTURE(last);
+    Metrics metrics;
+    int calls = 0;
+    TestServer* world = nullptr;
+    TestServer test(
+        [&](Router& router, Loop&) {
+          router.add("act", {.summary = "acts"},
+                     collected([&](const Request&, std::string_view, ReplyWriter&) -> Result<> {
+                       if (++calls == last) world->destroy_server();
+                       return {};
+                     }));
+        },
+        {.observer = &metrics});
+    world = &test;
+    TestPeer peer = test.connect();
+    for (int i = 0; i < 5; ++i) peer.wire().send(request("act", "", ""));
+    test.settle();
+    CHECK(calls == last);
+    const std::string said = metrics.members().object();
+    CAPTURE(said);
+    const std::string both = std::to_string(last);
+    CHECK(said.find("\"begun\":" + both + ",\"served\":" + both) != std::string::npos);
+    CHECK(said.find(R"("cancelled":{"peer_gone":1})") != std::string::npos);
+  }
+}
+
+TEST_CASE("a request during whose announcement the server ends is not handled, known or not") {
+  for (const int last : {1, 3}) {
+    CAPTURE(last);
+    struct Ending final : Observer {
+      void on_request(const Peer&, std::string_view) override {
+        if (++begun == last) world->destroy_server();
+      }
+      void on_served(const Served& served) override {
+        ++ended;
+        if (served.code) code = served.code;
+      }
+      void on_close(const Peer&, CloseReason, std::string_view, std::uint64_t,
+                    std::uint64_t) override {
+        ended_at_close = ended;
+      }
+      int last = 0;
+      int begun = 0;
+      int ended = 0;
+      int ended_at_close = 0;
+      std::optional<Errc> code;
+      TestServer* world = nullptr;
+    } observer;
+    observer.last = last;
+    int calls = 0;
+    TestServer test(
+        [&](Router& router, Loop&) {
+          router.add("act", {.summary = "acts"},
+                     collected([&](const Request&, std::string_view, ReplyWriter&) -> Result<> {
+                       ++calls;
+                       return {};
+                     }));
+        },
+        {.observer = &observer});
+    observer.world = &test;
+    TestPeer peer = test.connect();
+    for (int i = 0; i < 5; ++i) peer.wire().send(request("act", "", ""));
+    test.settle();
+    CHECK(calls == last - 1);
+    CHECK(observer.begun == last);
+    CHECK(observer.ended == last);
+    CHECK(observer.ended_at_close == last);
+    CHECK(observer.code == Errc::cancelled);
+  }
+}
+
+TEST_CASE("bodies that never end are too many for a known header, too") {
+  for (const int before : {0, 2}) {
+    CAPTURE(before);
+    Limits limits;
+    limits.max_in_flight = 1;
+    Served served({.limits = limits});
+    const std::string echo = request("echo", ",\"id\":7", "a");
+    for (int i = 0; i < before; ++i) REQUIRE(served.ask(echo).size() == 1);
+    for (int id = 1; id <= 4; ++id) {
+      const std::string numbered = ",\"more\":true,\"id\":" + std::to_string(10 + id) + "}";
+      const std::vector<Frame> frames = served.ask(frame_bytes("{\"cmd\":\"nothing\"" + numbered));
+      REQUIRE(frames.size() == 1);
+      CHECK(frames[0].header->string("code") == "unknown_command");
+    }
+    const std::vector<Frame> frames = served.ask(echo);
+    REQUIRE(frames.size() == 1);
+    CHECK(frames[0].header->string("code") == "protocol_error");
+  }
+}
+
+TEST_CASE("how long a request took is told alike, known or not") {
+  struct Durations final : Observer {
+    void on_served(const Served& served) override { all.push_back(served.duration); }
+    std::vector<Millis> all;
+  } observer;
+  ManualClock clock;
+  const std::unique_ptr<Loop> loop = Loop::create({.clock = &clock}).value();
+  Router router;
+  for (const std::string cmd : {"slow", "fail"}) {
+    router.add(cmd, {.summary = "takes its time"},
+               collected([&clock, cmd](const Request&, std::string_view, ReplyWriter&) -> Result<> {
+                 clock.advance(Millis(7));
+                 if (cmd == "fail") return fail(Errc::not_found, "nothing");
+                 return {};
+               }));
+  }
+  Server server(*loop, router, {.observer = &observer});
+  MemoryStream::Pair pair = MemoryStream::make(*loop);
+  server.serve(std::move(pair.stream));
+  for (int i = 0; i < 3; ++i) pair.peer.send(request("slow", "", "") + request("fail", "", ""));
+  for (int i = 0; i < 64; ++i) loop->step();
+  CHECK(observer.all == std::vector<Millis>(6, Millis(7)));
 }

@@ -118,6 +118,12 @@ struct World {
     router.add("streams", {.summary = "has no form for messages"}, echo);
     router.add("needs", {.summary = "needs a name", .arguments = {{.name = "n", .required = true}}},
                collected([](const Request&, std::string_view) { return Result<Reply>(Reply{}); }));
+    router.add("needs_too",
+               {.summary = "needs a name, and has a shortcut",
+                .arguments = {{.name = "n", .required = true}},
+                .whole = collected(
+                    [](const Request&, std::string_view) { return Result<Reply>(Reply{}); })},
+               echo);
     router.add("file", {.summary = "a part of a file"},
                collected([this](const Request&, std::string_view body) -> Result<Reply> {
                  return Reply{{}, FileRange{file, 0, std::stoull(std::string(body))}, {}};
@@ -602,5 +608,6 @@ TEST_CASE("a bare wire needs a command that takes bare messages") {
   CHECK(says(refusal("tcp://127.0.0.1:0?wire=raw&cmd=nothing"), "there is no command 'nothing'"));
   CHECK(says(refusal("tcp://127.0.0.1:0?wire=ready&cmd=streams"), "bare messages"));
   CHECK(says(refusal("tcp://127.0.0.1:0?wire=header&cmd=needs"), "bare messages"));
+  CHECK(says(refusal("tcp://127.0.0.1:0?wire=header&cmd=needs_too"), "bare messages"));
   CHECK(says(refusal("udp://127.0.0.1:0?wire=raw&cmd=twice"), "not offered to datagrams"));
 }

@@ -432,6 +432,14 @@ TEST_CASE("only a few recent headers are remembered, and no long one") {
   const std::string longer = "{\"a\":\"" + repeated(4'096 - 7, "x") + "\"}";
   const auto kept = *parser.parse(longer);
   CHECK_FALSE(*parser.parse(longer) == kept);
+
+  // Not one either that is longer than the one that it has the shape of.
+  const auto counting = [](const std::string& number) {
+    return "{\"a\":[" + repeated(500, number + ",") + number + "]}";
+  };
+  (void)*parser.parse(counting("1"));
+  const auto grown = *parser.parse(counting("12345678901234567"));
+  CHECK_FALSE(*parser.parse(counting("12345678901234567")) == grown);
 }
 
 TEST_CASE("a header with other digits than a recent one's is what it is on its own") {
