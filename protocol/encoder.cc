@@ -50,7 +50,7 @@ class Pen {
   char* at_;
 };
 
-std::string quoted(std::string_view cmd) {
+std::string quoted_cmd(std::string_view cmd) {
   std::string out;
   if (!cmd.empty()) append_json_string(out, cmd);
   return out;
@@ -62,7 +62,7 @@ std::string quoted(std::string_view cmd) {
 // member is followed by a comma, and the last comma becomes the brace.
 Result<void> append_head(std::string& out, const OutgoingHead& head, std::uint32_t header_bytes) {
   assert(!head.more || head.id.has_value());
-  const std::string cmd = quoted(head.cmd);
+  const std::string cmd = quoted_cmd(head.cmd);
   const std::size_t most = kPrefixSize + kAllWords.size() + 2 * kNumberSize + cmd.size() +
                            head.status.size() + head.members.size();
   std::array<char, 256> usual;

@@ -12,6 +12,7 @@
 #include "cleave/core/endpoint.h"
 #include "cleave/core/handler.h"
 #include "cleave/core/loop.h"
+#include "cleave/core/recycled.h"
 #include "cleave/core/reply.h"
 #include "cleave/core/router.h"
 #include "cleave/core/server.h"
@@ -25,7 +26,7 @@ namespace {
 class PassOn final : public Handler {
  public:
   PassOn(const Request& request, ReplyToken token)
-      : reply_(std::make_shared<Relay>(request.body_size())) {
+      : reply_(make_recycled<Relay>(request.body_size())) {
     std::move(token).ok({}, std::shared_ptr<Source>(reply_));
   }
   void on_body(Chunk chunk) override { reply_->push(std::move(chunk).keep()); }
@@ -43,7 +44,7 @@ int main() {
   add_echo(router);
   router.add("stranger_streaming", {.summary = "replies with the body, as it comes"},
              streaming([](const Request& request, ReplyToken token) {
-               return std::make_shared<PassOn>(request, std::move(token));
+               return make_recycled<PassOn>(request, std::move(token));
              }));
   router.add("stranger_collected", {.summary = "replies with the body, once it is there"},
              collected([](const Request&, std::string_view body, ReplyWriter& reply) {
