@@ -18,7 +18,7 @@ namespace cleave::load {
 namespace {
 
 constexpr std::uint64_t kBlockBytes = 1'000'003;
-constexpr std::size_t kReadBytes = 1024 * 1024;
+constexpr std::size_t kFileReadBytes = 1024 * 1024;
 
 }  // namespace
 
@@ -37,12 +37,12 @@ Result<Body> Body::from_file(const std::string& path) {
   // A string that grows has its bytes twice for a moment.
   struct stat status {};
   if (::fstat(file.get(), &status) == 0 && status.st_size > 0) {
-    bytes.reserve(static_cast<std::size_t>(status.st_size) + kReadBytes);
+    bytes.reserve(static_cast<std::size_t>(status.st_size) + kFileReadBytes);
   }
   for (;;) {
     const std::size_t before = bytes.size();
-    bytes.resize(before + kReadBytes);
-    const ssize_t count = ::read(file.get(), bytes.data() + before, kReadBytes);
+    bytes.resize(before + kFileReadBytes);
+    const ssize_t count = ::read(file.get(), bytes.data() + before, kFileReadBytes);
     if (count < 0) return fail(cli::system_error(errno, "cannot read '" + path + "'"));
     bytes.resize(before + static_cast<std::size_t>(count));
     if (count == 0) break;
