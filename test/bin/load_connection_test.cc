@@ -50,7 +50,7 @@ using Entries = std::vector<std::string>;
 struct Loaded {
   explicit Loaded(Ids ids, std::uint32_t depth, std::uint64_t body_bytes,
                   std::string_view cmd = "echo")
-      : body(Body::made_up(body_bytes)),
+      : body(load::Body::made_up(body_bytes)),
         requests(Requests::make({.cmd = cmd, .depth = depth, .ids = ids}, body).value()),
         expectation(body, Expectation::rule_for(cmd)),
         workplace(requests, expectation),
@@ -89,7 +89,7 @@ struct Loaded {
   MemoryPeer& peer = pair.peer;
   Diary diary;
   std::uint64_t time = 0;
-  Body body;
+  load::Body body;
   Requests requests;
   Expectation expectation;
   Workplace workplace;

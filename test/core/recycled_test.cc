@@ -11,7 +11,7 @@
 using namespace cleave;
 
 TEST_CASE("memory of every size is given and taken back, more often than is kept") {
-  for (const std::size_t bytes : {0, 1, 63, 64, 65, 1'000, 1'024, 1'025, 100'000}) {
+  for (const std::size_t bytes : {0U, 1U, 63U, 64U, 65U, 1'000U, 1'024U, 1'025U, 100'000U}) {
     std::vector<void*> taken;
     for (int round = 0; round < 3; ++round) {
       for (int i = 0; i < 300; ++i) {
