@@ -37,12 +37,14 @@ class KnownCommands {
  public:
   // Null where it is not known; valid until the next remember().
   [[nodiscard]] const KnownCommand* find(std::uint64_t shape) const noexcept {
+    if (shape == 0) return nullptr;
     for (const KnownCommand& known : recent_) {
       if (known.shape == shape) return &known;
     }
     return nullptr;
   }
   const KnownCommand& remember(const KnownCommand& known) noexcept {
+    if (known.shape == 0) return last_ = known;  // will not be asked for
     KnownCommand& place = recent_[oldest_];
     oldest_ = (oldest_ + 1) % recent_.size();
     return place = known;
@@ -50,6 +52,7 @@ class KnownCommands {
 
  private:
   std::array<KnownCommand, 4> recent_;  // as many as the parser remembers
+  KnownCommand last_;
   std::size_t oldest_ = 0;
 };
 

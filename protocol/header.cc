@@ -607,7 +607,7 @@ Result<Ref<const Header>> HeaderParser::State::parse_anew(std::string_view json)
   }
   if (Result<void> found = find_frame(*header); !found) return fail(std::move(found.error()));
   if (Result<void> read = read_frame(*header); !read) return fail(std::move(read.error()));
-  header->shape_ = ++shapes;
+  header->shape_ = json.size() <= kRecentHeaderBytes ? ++shapes : 0;
   return Ref<const Header>(header);
 }
 

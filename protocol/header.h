@@ -85,8 +85,8 @@ class CLEAVE_API Header final : public RefCounted<Header> {
   // The bytes it was parsed from.
   [[nodiscard]] std::string_view json() const noexcept { return json_; }
   // The same for headers that differ in the digits of integers only: what was found of one that
-  // follows from its names, its kinds and its strings is true of the other. Never 0, and of one
-  // parser's headers only; different shapes say nothing.
+  // follows from its names, its kinds and its strings is true of the other. Of one parser's headers
+  // only; different shapes say nothing. 0 for a header that is not remembered, being long.
   [[nodiscard]] std::uint64_t shape() const noexcept { return shape_; }
   // The memory that it takes.
   [[nodiscard]] std::size_t capacity() const noexcept;

@@ -184,6 +184,18 @@ TEST_CASE("a known header's request is answered alike however its bytes come") {
   }
 }
 
+TEST_CASE("long headers are looked up each time, and do not get in the way of others") {
+  Served served;
+  const std::string pad = ",\"pad\":\"" + std::string(5'000, 'x') + "\"";
+  for (int i = 0; i < 6; ++i) {
+    for (const std::string& more : {pad, std::string(",\"id\":3")}) {
+      const std::vector<Frame> frames = served.ask(request("echo", more, "abc"));
+      REQUIRE(frames.size() == 1);
+      CHECK(frames[0].body == "abc");
+    }
+  }
+}
+
 TEST_CASE("an id in use is refused although the header is known") {
   Served served;
   const std::string echo = request("echo", ",\"id\":7", "a");

@@ -510,6 +510,7 @@ TEST_CASE("headers have the same shape only where they differ in nothing but dig
   CHECK(shape(R"({"cmd":"echo","id":9 })") != first);
   CHECK(shape(R"({"cmd":"echo2","id":9})") != first);
   CHECK(shape(R"({"cmd":"echo","x":1.0})") != shape(R"({"cmd":"echo","x":2.0})"));
+  CHECK(shape("{\"a\":\"" + repeated(5'000, "x") + "\"}") == 0);
 }
 
 TEST_CASE("a refused header leaves nothing behind in the next one") {
