@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "cleave/core/loop.h"
+#include "cleave/core/recycled.h"
 #include "cleave/core/router.h"
 #include "cleave/core/stream.h"
 #include "cleave/handlers/echo.h"
@@ -115,6 +116,20 @@ void count_exchange(const char* name, Loop& loop, MemoryPeer& peer,
   });
 }
 
+// An echo as it is where nothing but a streaming handler is given.
+class PassOnPieces final : public Handler {
+ public:
+  PassOnPieces(const Request& request, ReplyToken token)
+      : reply_(make_recycled<Relay>(request.body_size())) {
+    std::move(token).ok({}, std::shared_ptr<Source>(reply_));
+  }
+  void on_body(Chunk chunk) override { reply_->push(std::move(chunk).keep()); }
+  void on_end() override { reply_->finish(); }
+
+ private:
+  std::shared_ptr<Relay> reply_;
+};
+
 void count_echo(const char* name, std::string_view cmd, Ids ids) {
   TestServer test([](Router& router, Loop&) {
     add_echo(router);
@@ -122,6 +137,10 @@ void count_echo(const char* name, std::string_view cmd, Ids ids) {
                collected([](const Request&, std::string_view body, ReplyWriter& reply) -> Result<> {
                  reply.append(body);
                  return {};
+               }));
+    router.add("streaming", {.summary = "replies with the body"},
+               streaming([](const Request& request, ReplyToken token) {
+                 return make_recycled<PassOnPieces>(request, std::move(token));
                }));
   });
   TestPeer peer = test.connect();
@@ -163,6 +182,8 @@ int main() {
   count_stream("stream_alone");
   count_echo("echo_collected_repeated_header", "collected", Ids::none);
   count_echo("echo_collected_counting_id", "collected", Ids::counting);
-  count_echo("echo_streaming_repeated_header", "echo", Ids::none);
-  count_echo("echo_streaming_counting_id", "echo", Ids::counting);
+  count_echo("echo_built_in_repeated_header", "echo", Ids::none);
+  count_echo("echo_built_in_counting_id", "echo", Ids::counting);
+  count_echo("echo_streaming_repeated_header", "streaming", Ids::none);
+  count_echo("echo_streaming_counting_id", "streaming", Ids::counting);
 }
