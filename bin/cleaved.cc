@@ -21,6 +21,7 @@
 #include "cleave/bin/log_observer.h"
 #include "cleave/bin/observer_pair.h"
 #include "cleave/bin/process_setup.h"
+#include "cleave/bin/run_log.h"
 #include "cleave/bin/service_manager.h"
 #include "cleave/bin/store_sweep.h"
 #include "cleave/core/loop.h"
@@ -51,7 +52,7 @@ Limits feasible(const Config& config, Log& log) {
   Limits limits = config.limits;
   // A put has its file and a directory open, a program its pidfd and three pipes.
   const std::uint64_t others =
-      2 * config.store.limits.store_max_open + 4 * config.exec.exec_max_running;
+      2 * config.store.limits.store_max_open + 4 * config.exec.limits.exec_max_running;
   const std::uint64_t room = make_room_for(limits.max_connections, others);
   if (room < limits.max_connections) {
     log.write(LogLevel::warning, "max_connections_lowered",
@@ -170,8 +171,10 @@ int serve_on(Loop& loop, const CommandLine& command_line, const Config& config,
   ListenerRule rule(config);
   Router router;
   std::optional<Server> server;
+  Config audited_config = config;
+  audited_config.exec.on_run = [&log](const RunRecord& run) { log_run(log, run); };
   const Result<std::shared_ptr<const FileStore>> store =
-      add_commands(router, loop, config, metrics, [&server] { return server->limits(); });
+      add_commands(router, loop, audited_config, metrics, [&server] { return server->limits(); });
   if (!store) return give_up(store.error(), kFailed);
   StoreSweep sweep(loop, *store);
   server.emplace(

@@ -22,13 +22,13 @@ void add_all(Router& router, Loop& loop, const Config& config, const Metrics& me
   add_upper(router);
   add_exec(router, loop, config.exec);
   add_store(router, loop, std::move(store));
-  add_introspection(
-      router, loop, metrics,
-      [limits = std::move(limits), exec = config.exec, files = config.store.limits](Members& into) {
-        write_limits(into, limit_table(), limits());
-        write_limits(into, exec_limit_table(), exec);
-        write_limits(into, store_limit_table(), files);
-      });
+  add_introspection(router, loop, metrics,
+                    [limits = std::move(limits), exec = config.exec.limits,
+                     files = config.store.limits](Members& into) {
+                      write_limits(into, limit_table(), limits());
+                      write_limits(into, exec_limit_table(), exec);
+                      write_limits(into, store_limit_table(), files);
+                    });
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "cleave/bin/exec_file.h"
 #include "cleave/core/endpoint.h"
 
 namespace cleave {
@@ -47,11 +48,15 @@ Result<T> one_of(const Words<T, size>& words, std::string_view text) {
   return refuse("expected one of " + expected + ", got '" + std::string(text) + "'");
 }
 
-Result<ExecMode> exec_mode(std::string_view text) {
-  if (text == "off") return ExecMode::off;
-  if (text == "shell") return ExecMode::shell;
-  return refuse("expected off or shell, got '" + std::string(text) +
-                "' (a file with a list of allowed programs is not built yet)");
+// A mode, or the name of a file with commands, which is read when the configuration is whole.
+Result<void> set_exec(Config& config, const Result<std::string>& text, const std::string& place) {
+  if (!text) return refuse(place + ": " + text.error().message);
+  if (text->empty()) return refuse(place + ": expected off, shell or a file, got an empty name");
+  config.exec.mode = *text == "off"     ? ExecMode::off
+                     : *text == "shell" ? ExecMode::shell
+                                        : ExecMode::named;
+  config.exec_file = config.exec.mode == ExecMode::named ? *text : std::string();
+  return {};
 }
 
 Result<std::string> folder(std::string text) {
@@ -122,7 +127,7 @@ Result<void> read_limits(const toml::node& node, const std::string& name, const 
   if (table == nullptr) return refuse(place + ": expected a table, [limits]");
   for (const auto& [key, value] : *table) {
     Result<bool> found = read_limit(limit_table(), key, value, config.limits);
-    if (found && !*found) found = read_limit(exec_limit_table(), key, value, config.exec);
+    if (found && !*found) found = read_limit(exec_limit_table(), key, value, config.exec.limits);
     if (found && !*found) found = read_limit(store_limit_table(), key, value, config.store.limits);
     if (!found) return refuse(place_of(name, key) + ": " + found.error().message);
     if (!*found) return refuse(place_of(name, key) + ": there is no such limit");
@@ -138,7 +143,7 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   };
   if (key == "listen") return set(config.listen, strings_from(node), place);
   if (key == "root") return set(config.root, word(folder), place);
-  if (key == "exec") return set(config.exec.mode, word(exec_mode), place);
+  if (key == "exec") return set_exec(config, string_from(node), place);
   if (key == "durability") {
     return set(config.store.durability,
                word([](const std::string& text) { return one_of(kDurabilities, text); }), place);
@@ -179,7 +184,9 @@ Result<void> apply(const CommandLine& options, Config& config) {
   if (!options.listen.empty()) config.listen = options.listen;
   if (options.insecure) config.insecure = true;
   if (auto done = over(config.root, options.root, folder, "--root"); !done) return done;
-  if (auto done = over(config.exec.mode, options.exec, exec_mode, "--exec"); !done) return done;
+  if (options.exec) {
+    if (auto done = set_exec(config, *options.exec, "--exec"); !done) return done;
+  }
   const auto durability = [](const std::string& text) { return one_of(kDurabilities, text); };
   if (auto done = over(config.store.durability, options.durability, durability, "--durability");
       !done) {
@@ -191,6 +198,16 @@ Result<void> apply(const CommandLine& options, Config& config) {
     return done;
   }
   return over(config.log_level, options.log_level, level, "--log-level");
+}
+
+Result<void> read_commands(Config& config) {
+  if (config.exec.mode != ExecMode::named) return {};
+  const Result<std::string> text = read_file(config.exec_file);
+  if (!text) return refuse("exec: expected off, shell or a file; " + text.error().message);
+  Result<NamedCommands> commands = parse_exec_file(*text, config.exec_file);
+  if (!commands) return fail(std::move(commands.error()));
+  config.exec.commands = *std::move(commands);
+  return {};
 }
 
 // What whoever reaches a listener could do: there is no authentication yet. Datagrams neither run
@@ -208,9 +225,10 @@ Result<void> check_listeners(const Config& config) {
   for (const std::string& url : config.listen) {
     const Result<Endpoint> endpoint = Endpoint::parse(url);
     if (!endpoint) return refuse("listen: " + endpoint.error().message);
-    if (endpoint->cmd == "exec" && config.exec.mode == ExecMode::off) {
-      return refuse("listen: '" + url +
-                    "' is for exec, and exec is off; --exec shell switches it on");
+    if (endpoint->cmd == "exec" && config.exec.mode != ExecMode::shell) {
+      return refuse("listen: '" + url + "' is for lines of a shell, and exec is " +
+                    (config.exec.mode == ExecMode::off ? "off" : "for named commands alone") +
+                    "; --exec shell switches them on");
     }
     // Where an inherited socket is shows when it is there; see ListenerRule.
     if (endpoint->transport == Endpoint::Transport::inherited) continue;
@@ -237,8 +255,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
       ->take_all();
   app.add_option("--root", parsed.root, "Keep files in this folder (default ./file_upload)")
       ->type_name("DIR");
-  app.add_option("--exec", parsed.exec, "off, or shell: clients may run any program (default off)")
-      ->type_name("MODE");
+  app.add_option("--exec", parsed.exec,
+                 "off; shell: clients may run any program; or a TOML file with the commands that "
+                 "they may run (default off)")
+      ->type_name("MODE|FILE");
   app.add_option("--durability", parsed.durability,
                  "What a stored file outlives once it is answered: full, a power cut; data, the "
                  "same but for its name; none, the end of cleaved (default full)")
@@ -288,9 +308,11 @@ Result<Config> load_config(const CommandLine& command_line) {
     if (!config) return config;
   }
   Result<void> checked = apply(command_line, *config);
+  if (checked) checked = read_commands(*config);
   if (checked) checked = check_listeners(*config);
   if (!checked) return fail(checked.error());
-  const std::uint64_t ending = config->exec.exec_kill_grace_ms + config->exec.exec_linger_ms;
+  const std::uint64_t ending =
+      config->exec.limits.exec_kill_grace_ms + config->exec.limits.exec_linger_ms;
   if (config->exec.mode != ExecMode::off && ending >= config->limits.cancel_grace_ms) {
     return fail(Errc::invalid_argument, "exec_kill_grace_ms and exec_linger_ms are " +
                                             std::to_string(ending) +
@@ -311,7 +333,9 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
   std::vector<std::string_view> keys;
   if (running.listen != wanted.listen) keys.emplace_back("listen");
   if (running.root != wanted.root) keys.emplace_back("root");
-  if (running.exec.mode != wanted.exec.mode) keys.emplace_back("exec");
+  if (running.exec.mode != wanted.exec.mode || running.exec_file != wanted.exec_file) {
+    keys.emplace_back("exec");
+  }
   if (running.store.durability != wanted.store.durability) keys.emplace_back("durability");
   if (running.insecure != wanted.insecure) keys.emplace_back("insecure");
   if (running.log_format != wanted.log_format) keys.emplace_back("log_format");
@@ -320,7 +344,7 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
       if (before.*(limit.field) != after.*(limit.field)) keys.push_back(limit.name);
     }
   };
-  compare(exec_limit_table(), running.exec, wanted.exec);
+  compare(exec_limit_table(), running.exec.limits, wanted.exec.limits);
   compare(store_limit_table(), running.store.limits, wanted.store.limits);
   return keys;
 }

@@ -9,7 +9,7 @@
 #include "cleave/bin/log.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/limits.h"
-#include "cleave/handlers/exec.h"
+#include "cleave/handlers/exec_options.h"
 #include "cleave/handlers/store_options.h"
 #include "cleave/protocol/result.h"
 
@@ -25,7 +25,8 @@ struct Config {
   // Empty: the inherited sockets, and where there are none, kDefaultListen.
   std::vector<std::string> listen = {};
   std::string root = "./file_upload";
-  ExecOptions exec = {};        // the key `exec` is its mode
+  ExecOptions exec = {};        // the key `exec` is its mode, or the file of its commands
+  std::string exec_file = {};   // empty: its mode has none
   FileStoreOptions store = {};  // the key `durability` is one of it
   bool insecure = false;
   LogFormat log_format = LogFormat::text;

@@ -34,8 +34,8 @@ std::optional<ProcessExit> look(pid_t pid) noexcept {
   // Somebody else has reaped it, or the program ignores SIGCHLD: how it ended is lost.
   if (status < 0) return ProcessExit{};
   if (info.si_pid == 0) return std::nullopt;
-  if (info.si_code == CLD_EXITED) return ProcessExit{.code = info.si_status, .signal = 0};
-  return ProcessExit{.code = std::nullopt, .signal = info.si_status};
+  if (info.si_code == CLD_EXITED) return ProcessExit{.code = info.si_status};
+  return ProcessExit{.signal = info.si_status, .core = info.si_code == CLD_DUMPED};
 }
 
 // True when the child has been reaped, or there is nothing to reap any more.

@@ -67,6 +67,12 @@ class PipeEnd {
     return std::nullopt;
   }
 
+  // Whether there is something to read now, the end included.
+  [[nodiscard]] bool readable() const noexcept {
+    pollfd asked{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&asked, 1, 0) > 0;
+  }
+
   // How much of `size` may be written at once. POSIX has a pipe that is ready take PIPE_BUF bytes
   // whole; with more a blocking one may wait for its reader.
   [[nodiscard]] std::size_t at_once(std::size_t size) const noexcept {
@@ -94,6 +100,10 @@ std::optional<std::size_t> PipeReader::read(std::span<char> into) {
   if (*count >= 0) return static_cast<std::size_t>(*count);
   error_ = errno;
   return 0;
+}
+
+bool PipeReader::readable() const noexcept {
+  return end_->readable();
 }
 
 PipeReader::PipeReader(std::unique_ptr<PipeEnd> end) noexcept : end_(std::move(end)) {}

@@ -32,6 +32,8 @@ class CLEAVE_API PipeReader {
   // Bytes read; 0 for the end, be it by an error; empty: nothing now, and `readable` will be
   // called.
   [[nodiscard]] std::optional<std::size_t> read(std::span<char> into);
+  // Whether a read would give something now.
+  [[nodiscard]] bool readable() const noexcept;
   // The errno of the read that failed, or 0: what came before it is not all there is.
   [[nodiscard]] int error() const noexcept { return error_; }
 

@@ -25,8 +25,9 @@ struct ProcessOptions {
 // How a process ended: `code` of exit, or `signal` that killed it. Neither when that is not to be
 // learned: the program ignores SIGCHLD, or something else in it reaps every child.
 struct ProcessExit {
-  std::optional<int> code;
+  std::optional<int> code = {};
   int signal = 0;
+  bool core = false;  // it left a core dump
 };
 
 // A child process in a session and process group of its own, with pipes at its three standard

@@ -13,6 +13,7 @@
 #include "cleave/core/handler.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/header.h"
+#include "cleave/protocol/members.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -41,6 +42,8 @@ struct BodyRule {
 // What is known of a command beside its handler.
 struct CommandSpec {
   std::string summary;  // one line for `help`
+  // What `help` tells besides.
+  Members details = {};
   std::vector<Argument> arguments = {};
   // The longest body: 1 MiB for collected shapes, which hold it, unlimited for streaming ones.
   std::optional<std::uint64_t> body_bytes = {};

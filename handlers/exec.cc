@@ -54,10 +54,11 @@ Result<std::vector<std::string>> read_env(const Request& request) {
   return environment_lines(environment);
 }
 
-Result<ProcessOptions> read_arguments(const Request& request) {
+// What a client writes itself.
+Result<RunOptions> read_program(const Request& request) {
   if (request.has("name") || request.has("args")) {
     return fail(Errc::permission_denied,
-                "this server has no list of named programs; 'argv' and 'shell' are understood");
+                "this server has no named commands; 'argv' and 'shell' are understood");
   }
   const std::string_view cwd = request.string_or("cwd", "").value();
   if (request.has("cwd") && !cwd.starts_with('/')) {
@@ -67,7 +68,31 @@ Result<ProcessOptions> read_arguments(const Request& request) {
   if (!argv) return fail(std::move(argv.error()));
   auto env = read_env(request);
   if (!env) return fail(std::move(env.error()));
-  return ProcessOptions{std::move(*argv), std::move(*env), std::string(cwd)};
+  return RunOptions{.process = {std::move(*argv), std::move(*env), std::string(cwd)}};
+}
+
+// One of the commands that whoever runs the server has written.
+Result<RunOptions> read_named(const NamedCommands& commands, const Request& request) {
+  for (const char* member : {"argv", "shell", "cwd"}) {
+    if (request.has(member)) {
+      return fail(Errc::permission_denied,
+                  "this server runs named commands alone: 'name' and "
+                  "'args' are understood, '" +
+                      std::string(member) + "' came");
+    }
+  }
+  if (!request.has("name")) {
+    return fail(Errc::invalid_argument, "'name' is needed; 'help' lists the commands");
+  }
+  const auto command = commands.find(*request.string("name"));
+  if (command == commands.end()) {
+    return fail(Errc::permission_denied, "there is no command of that name; 'help' lists them");
+  }
+  Result<ProcessOptions> process =
+      process_of(command->second, request.header().find("args"), request.header().find("env"));
+  if (!process) return fail(std::move(process.error()));
+  return RunOptions{
+      .process = *std::move(process), .name = command->first, .command = &command->second};
 }
 
 // ---- The two replies ----------------------------------------------------------------------------
@@ -94,7 +119,9 @@ class Streamed final : public Handler, public Source {
                    Members().set("stream", output.stream == 0 ? "stdout" : "stderr")};
     }
     if (!run_->ended()) return Later{};
-    return Done{run_->members(), run_->error()};
+    return Done{
+        run_->members().set("stdout_size", run_->bytes(0)).set("stderr_size", run_->bytes(1)),
+        run_->error()};
   }
 
  private:
@@ -119,6 +146,15 @@ class OneFrame final : public GatheredRun {
   }
 };
 
+// For `help`: the commands, as a member.
+Members describe(const NamedCommands& commands) {
+  std::string list = "[";
+  for (const auto& [name, command] : commands) {
+    list += (list.size() > 1 ? "," : "") + describe(name, command);
+  }
+  return Members().set_raw("commands", list + "]");
+}
+
 std::shared_ptr<Handler> exec(Programs& programs, const Request& request, ReplyToken token) {
   const auto refuse = [&token](Error error) {
     std::move(token).fail(std::move(error));
@@ -127,9 +163,13 @@ std::shared_ptr<Handler> exec(Programs& programs, const Request& request, ReplyT
   if (programs.options.mode == ExecMode::off) {
     return refuse({Errc::permission_denied, "exec is off on this server"});
   }
-  auto arguments = read_arguments(request);
-  if (!arguments) return refuse(std::move(arguments.error()));
-  auto run = Run::start(programs, *arguments, request.deadline().has_value());
+  Result<RunOptions> options = programs.options.mode == ExecMode::named
+                                   ? read_named(programs.options.commands, request)
+                                   : read_program(request);
+  if (!options) return refuse(std::move(options.error()));
+  options->peer = request.peer();
+  options->has_deadline = request.deadline().has_value();
+  auto run = Run::start(programs, *std::move(options));
   if (!run) return refuse(std::move(run.error()));
 
   if (!request.has_id()) {
@@ -142,30 +182,7 @@ std::shared_ptr<Handler> exec(Programs& programs, const Request& request, ReplyT
   return streamed;
 }
 
-constexpr LimitOf<ExecOptions> kExecLimits[] = {
-    {"exec_timeout_ms", &ExecOptions::exec_timeout_ms, 100, 30ULL * 24 * 3'600'000,
-     "a program that nobody gave a timeout_ms: longer than one waits for a command, and a stuck "
-     "one "
-     "ends before it is forgotten"},
-    {"exec_linger_ms", &ExecOptions::exec_linger_ms, 0, 3'600'000,
-     "output that comes after the exit, from whoever still holds the pipes; then they are killed"},
-    {"exec_kill_grace_ms", &ExecOptions::exec_kill_grace_ms, 0, 3'600'000,
-     "from SIGTERM to SIGKILL; with the lingering it must stay below cancel_grace_ms"},
-    {"exec_output_bytes", &ExecOptions::exec_output_bytes, 1'024, 1024ULL * 1024 * 1024,
-     "output held for a reply without an id; whoever wants more sends an id"},
-    {"exec_line_bytes", &ExecOptions::exec_line_bytes, 1, 64 * 1'024,
-     "a bare message; less than fits in one packet on any network, as half a line would be run"},
-    {"exec_max_running", &ExecOptions::exec_max_running, 1, 10'000,
-     "programs at once: more than this slow each other down, and each holds three pipes"},
-};
-// Behind the mode, which takes one place, every field is a limit.
-static_assert((std::size(kExecLimits) + 1) * sizeof(std::uint64_t) == sizeof(ExecOptions));
-
 }  // namespace
-
-std::span<const LimitOf<ExecOptions>> exec_limit_table() noexcept {
-  return kExecLimits;
-}
 
 void add_exec(Router& router, Loop& loop, const ExecOptions& options) {
   const auto programs = std::make_shared<Programs>(loop, options);
@@ -178,10 +195,15 @@ void add_exec(Router& router, Loop& loop, const ExecOptions& options) {
                     {.name = "cwd", .summary = "where to run it: an absolute path"},
                     {.name = "env",
                      .type = Argument::Type::object,
-                     .summary = "variables (strings) that are added to a clean environment"}}};
+                     .summary = "variables (strings) that are added to a clean environment"},
+                    {.name = "name", .summary = "a command of the server's, in place of argv"},
+                    {.name = "args",
+                     .type = Argument::Type::object,
+                     .summary = "its arguments, by their names"}}};
+  if (options.mode == ExecMode::named) spec.details = describe(options.commands);
   if (options.mode == ExecMode::shell) {
     spec.message = shell_text(programs);
-    spec.message_bytes = options.exec_line_bytes;
+    spec.message_bytes = options.limits.exec_line_bytes;
   }
   router.add(
       "exec", std::move(spec),

@@ -34,8 +34,7 @@ void GatheredRun::fail(Error error) {
 void GatheredRun::gather_some() {
   constexpr int kReadsATurn = 8;
   for (int i = 0; i < kReadsATurn; ++i) {
-    const std::uint64_t room =
-        programs_.options.exec_output_bytes - outputs_[0].size() - outputs_[1].size();
+    const std::uint64_t room = run_->output_bytes() - outputs_[0].size() - outputs_[1].size();
     // One byte more than fits tells that there is more.
     const Run::Output output = run_->read(std::min<std::uint64_t>(room + 1, Programs::kReadBytes));
     append(outputs_[output.stream], output.bytes.substr(0, room));

@@ -68,6 +68,7 @@ std::string describe(const Router::Command& command) {
     members.set("body_bytes", command.body_bytes);
   }
   members.set("datagram", command.spec.datagram);
+  if (!command.spec.details.empty()) members.append(command.spec.details);
   return members.object();
 }
 

@@ -8,44 +8,88 @@
 #include <string>
 #include <utility>
 
+#include "cleave/core/observer.h"
+#include "cleave/handlers/marked.h"
+
 namespace cleave {
 inline namespace v0 {
 
-Environment clean_environment() {
-  const char* home = std::getenv("HOME");
-  return {
-      {"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"},
-      {"HOME", home != nullptr ? home : "/"},
-      {"LANG", "C.UTF-8"},
-  };
+namespace {
+
+// Reasons, as the reply says them.
+constexpr std::string_view kTimeout = "timeout";
+constexpr std::string_view kSilence = "silence";
+constexpr std::string_view kOutput = "output";
+constexpr std::string_view kMemory = "memory";
+
+std::string_view killed_by(CancelReason reason) {
+  return reason == CancelReason::deadline ? kTimeout : to_string(reason);
 }
 
-std::vector<std::string> environment_lines(const Environment& environment) {
-  std::vector<std::string> lines;
-  lines.reserve(environment.size());
-  for (const auto& [name, value] : environment) lines.emplace_back(name).append("=").append(value);
-  return lines;
+}  // namespace
+
+Run::~Run() {
+  if (stopped_) process_->kill_group(SIGKILL);
+  // Those who left the group for a session of their own still have the mark.
+  if ((stopped_ || orphans_) && process_) {
+    programs_.loop.offload([mark = mark_] { kill_marked(mark); }, [] {});
+  }
+  if (!process_ || !programs_.options.on_run) return;
+  programs_.options.on_run({.peer = options_.peer,
+                            .name = options_.name,
+                            .argv = options_.process.argv,
+                            .exit = exit_,
+                            .killed_by = killed_by_,
+                            .in_bytes = in_bytes_,
+                            .out_bytes = pipes_[0].bytes,
+                            .err_bytes = pipes_[1].bytes,
+                            .duration = exit_ ? duration_ : programs_.loop.now() - started_});
 }
 
-Result<std::shared_ptr<Run>> Run::start(Programs& programs, const ProcessOptions& options,
-                                        bool has_deadline) {
-  if (programs.running.size() >= programs.options.exec_max_running) {
+Result<std::shared_ptr<Run>> Run::start(Programs& programs, RunOptions options) {
+  const ExecLimits& limits = programs.options.limits;
+  if (programs.running.size() >= limits.exec_max_running) {
     return fail(Errc::busy,
                 std::to_string(programs.running.size()) +
                     " programs are running, exec_max_running allows no more",
                 "exec_max_running");
   }
-  auto run = std::make_shared<Run>(programs);
-  auto process = Process::spawn(programs.loop, options,
+  const NamedCommand* const command = options.command;
+  if (command != nullptr && command->max_parallel) {
+    const auto alike = std::ranges::count_if(
+        programs.running, [&](const auto& run) { return run->options_.command == command; });
+    if (static_cast<std::uint64_t>(alike) >= *command->max_parallel) {
+      return fail(Errc::busy, "'" + std::string(options.name) + "' is running " +
+                                  std::to_string(alike) +
+                                  " times, its max_parallel allows no more");
+    }
+  }
+  auto run = std::make_shared<Run>(programs, std::move(options));
+  run->mark_ = make_mark();
+  ProcessOptions process = run->options_.process;
+  process.env.push_back(std::string(kMarkName) + "=" + run->mark_);
+  auto spawned = Process::spawn(programs.loop, process,
                                 [run = run.get()](ProcessExit exit) { run->on_exit(exit); });
-  if (!process) return fail(process.error());
-  run->process_ = std::move(*process);
+  if (!spawned) return fail(spawned.error());
+  run->process_ = std::move(*spawned);
   run->started_ = programs.loop.now();
   // From here on, letting go of the run kills the program.
   if (auto connected = run->connect(); !connected) return fail(connected.error());
-  if (!has_deadline) run->limit_.start(Millis(programs.options.exec_timeout_ms));
+  if (command != nullptr && command->timeout_ms) {
+    run->limit_.start(Millis(*command->timeout_ms));
+  } else if (!run->options_.has_deadline) {
+    run->limit_.start(Millis(limits.exec_timeout_ms));
+  }
+  if (command != nullptr && command->silence_ms) run->silence_.start(Millis(*command->silence_ms));
   programs.running.insert(run);
   return run;
+}
+
+std::uint64_t Run::output_bytes() const noexcept {
+  const std::uint64_t limit = programs_.options.limits.exec_output_bytes;
+  return options_.command != nullptr
+             ? std::min(options_.command->output_bytes.value_or(limit), limit)
+             : limit;
 }
 
 Result<void> Run::connect() {
@@ -67,6 +111,7 @@ void Run::feed() {
     const PipeWriter::Written written = writer_->write(input_.front().bytes());
     // A program need not read its input: `head` does not.
     if (written.outcome == PipeWriter::Outcome::gone) return drop_input();
+    in_bytes_ += written.bytes;
     input_.front().drop_front(written.bytes);
     if (written.outcome == PipeWriter::Outcome::would_block) return;
     input_.pop_front();
@@ -99,6 +144,8 @@ std::size_t Run::read(Pipe& pipe, std::size_t room) {
   if (room > 0) size = pipe.reader->read(std::span(programs_.scratch).first(room));
   if (size && *size > 0) {
     if (lingered_) pipe.leftover -= *size;
+    pipe.bytes += *size;
+    if (silence_.running()) silence_.start(Millis(*options_.command->silence_ms));
     return *size;
   }
   if (size) {
@@ -113,10 +160,19 @@ std::size_t Run::read(Pipe& pipe, std::size_t room) {
   return 0;
 }
 
-void Run::stop(Error error, bool timed_out) {
+void Run::stop(CancelReason reason) {
+  const bool detach = options_.command != nullptr && options_.command->detach;
+  if (detach && reason == CancelReason::peer_gone) {
+    detached_ = true;
+    return;
+  }
+  stop(to_error(reason), killed_by(reason));
+}
+
+void Run::stop(Error error, std::string_view why) {
   if (stopped_ || ended()) return;
   error_ = std::move(error);
-  timed_out_ = timed_out;
+  killed_by_ = why;
   terminate();
 }
 
@@ -125,10 +181,11 @@ void Run::terminate() {
   stopped_ = true;
   drop_input();
   process_->kill_group(SIGTERM);
-  if (!exit_) grace_.start(Millis(programs_.options.exec_kill_grace_ms));
+  if (!exit_) grace_.start(Millis(programs_.options.limits.exec_kill_grace_ms));
 }
 
 void Run::truncate(std::optional<Error> error) {
+  if (killed_by_.empty()) killed_by_ = error ? kMemory : kOutput;
   if (!error_) error_ = std::move(error);
   truncated_ = true;
   stopped_ = true;
@@ -138,8 +195,20 @@ void Run::truncate(std::optional<Error> error) {
 
 void Run::abandon() {
   changed_.reset();
+  if (detached_ && !stopped_) return read_to_nobody();
+  if (killed_by_.empty() && !ended()) killed_by_ = to_string(CancelReason::peer_gone);
   terminate();
   for (Pipe& pipe : pipes_) pipe.reader.reset();
+}
+
+// Of one that runs on without its client: it must not wait for a reader.
+void Run::read_to_nobody() {
+  end_of_input();
+  on_change([this] {
+    while (!read(Programs::kReadBytes).bytes.empty()) {
+    }
+  });
+  changed();
 }
 
 void Run::on_exit(ProcessExit exit) {
@@ -147,20 +216,37 @@ void Run::on_exit(ProcessExit exit) {
   exit_ = exit;
   duration_ = programs_.loop.now() - started_;
   limit_.stop();
+  silence_.stop();
   grace_.stop();
   drop_input();
-  if (!ended()) linger_.start(Millis(programs_.options.exec_linger_ms));
+  if (!ended()) linger_.start(Millis(programs_.options.limits.exec_linger_ms));
   programs_.running.erase(self);
   changed();
 }
 
 void Run::on_limit() {
+  const bool own = options_.command != nullptr && options_.command->timeout_ms;
+  if (own) {
+    return stop({Errc::deadline_exceeded, "the program ran longer than its timeout_ms, " +
+                                              std::to_string(*options_.command->timeout_ms)},
+                kTimeout);
+  }
   stop({Errc::deadline_exceeded,
         "the program ran longer than exec_timeout_ms, " +
-            std::to_string(programs_.options.exec_timeout_ms) +
+            std::to_string(programs_.options.limits.exec_timeout_ms) +
             " ms, which holds for requests without a 'timeout_ms'",
         "exec_timeout_ms"},
-       true);
+       kTimeout);
+}
+
+void Run::on_silence() {
+  const std::uint64_t limit = *options_.command->silence_ms;
+  // Output that a slow reader has not taken yet is no silence.
+  const auto waits = [](const Pipe& pipe) { return pipe.reader && pipe.reader->readable(); };
+  if (std::ranges::any_of(pipes_, waits)) return silence_.start(Millis(limit));
+  stop({Errc::deadline_exceeded,
+        "the program wrote nothing for its silence_ms, " + std::to_string(limit)},
+       kSilence);
 }
 
 void Run::on_linger_over() {
@@ -174,9 +260,12 @@ Members Run::members() const {
     members.set("exit_code", *exit_->code);
   } else {
     members.set("signal", exit_->signal);
+    if (exit_->core) members.set("core", true);
   }
   members.set("duration_ms", duration_.count());
-  if (timed_out_) members.set("timed_out", true);
+  members.set("stdin_size", in_bytes_);
+  if (!killed_by_.empty()) members.set("killed_by", killed_by_);
+  if (killed_by_ == kTimeout || killed_by_ == kSilence) members.set("timed_out", true);
   if (truncated_) members.set("truncated", true);
   if (orphans_) members.set("orphans", true);
   return members;

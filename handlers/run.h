@@ -20,7 +20,7 @@
 #include "cleave/core/pipe.h"
 #include "cleave/core/process.h"
 #include "cleave/core/reply.h"
-#include "cleave/handlers/exec.h"
+#include "cleave/handlers/exec_options.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -41,12 +41,15 @@ struct Programs {
   std::array<char, kReadBytes> scratch;
 };
 
-// What every program finds in its environment: the server's own may hold secrets, and depends on
-// how it was started.
-using Environment = std::map<std::string, std::string, std::less<>>;
-[[nodiscard]] Environment clean_environment();
-// `NAME=value` for each, as ProcessOptions takes them.
-[[nodiscard]] std::vector<std::string> environment_lines(const Environment& environment);
+// What is run, and for whom.
+struct RunOptions {
+  ProcessOptions process;
+  Peer peer = {};
+  bool has_deadline = false;
+  // One of the options' commands, and its name, where it is such a one.
+  std::string_view name = {};
+  const NamedCommand* command = nullptr;
+};
 
 // One program, from its start until its child was reaped and its output has ended. It feeds the
 // input, gives the output to whoever asks for it, and sees to it that there is an end:
@@ -58,20 +61,19 @@ using Environment = std::map<std::string, std::string, std::less<>>;
 // background may hold the pipes for ever, and a child may close them and go on working.
 class Run final : public std::enable_shared_from_this<Run> {
  public:
-  explicit Run(Programs& programs)
+  Run(Programs& programs, RunOptions options)
       : programs_(programs),
+        options_(std::move(options)),
         limit_(programs.loop, [this] { on_limit(); }),
+        silence_(programs.loop, [this] { on_silence(); }),
         grace_(programs.loop, [this] { process_->kill_group(SIGKILL); }),
         linger_(programs.loop, [this] { on_linger_over(); }) {}
-  // A run that was told to end leaves nobody of its group behind.
-  ~Run() {
-    if (stopped_) process_->kill_group(SIGKILL);
-  }
+  // A run that was told to end leaves nobody behind.
+  ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
-  static Result<std::shared_ptr<Run>> start(Programs& programs, const ProcessOptions& options,
-                                            bool has_deadline);
+  static Result<std::shared_ptr<Run>> start(Programs& programs, RunOptions options);
 
   // `changed` is called when read() may have more, or when the run may have ended.
   void on_change(UniqueFunction<void()> changed) { changed_ = std::move(changed); }
@@ -95,8 +97,11 @@ class Run final : public std::enable_shared_from_this<Run> {
     return exit_ && !pipes_[0].reader && !pipes_[1].reader;
   }
 
-  // Makes the program end soon; its output can be read until it has. The first reason counts.
-  void stop(CancelReason reason) { stop(to_error(reason), reason == CancelReason::deadline); }
+  // Makes the program end soon; its output can be read until it has. The first reason counts. One
+  // that runs on when its client has gone does so.
+  void stop(CancelReason reason);
+  // What of its output is gathered at most.
+  [[nodiscard]] std::uint64_t output_bytes() const noexcept;
   // Makes the program end now, as its output is more than is wanted, or than there is memory for.
   void truncate(std::optional<Error> error = std::nullopt);
   // Nobody is interested any more: the program ends, and its output goes nowhere.
@@ -106,6 +111,10 @@ class Run final : public std::enable_shared_from_this<Run> {
   [[nodiscard]] Members members() const;
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+  // Of one stream, that were read.
+  [[nodiscard]] std::uint64_t bytes(std::size_t stream) const noexcept {
+    return pipes_[stream].bytes;
+  }
 
  private:
   // What a pipe can hold at most (pipe-max-size of an unprivileged process).
@@ -114,11 +123,13 @@ class Run final : public std::enable_shared_from_this<Run> {
   struct Pipe {
     std::optional<PipeReader> reader;   // empty: it has ended
     std::size_t leftover = kPipeBytes;  // bytes that may still be read when the lingering is over
+    std::uint64_t bytes = 0;            // that were read
   };
 
   Result<void> connect();
-  void stop(Error error, bool timed_out);
+  void stop(Error error, std::string_view killed_by);
   void terminate();
+  void read_to_nobody();
   void feed();
   void drop_input();
   std::size_t read(Pipe& pipe, std::size_t room);
@@ -127,9 +138,12 @@ class Run final : public std::enable_shared_from_this<Run> {
   }
   void on_exit(ProcessExit exit);
   void on_limit();
+  void on_silence();
   void on_linger_over();
 
   Programs& programs_;
+  RunOptions options_;
+  std::string mark_;  // in the environment of everybody who descends from it
   std::unique_ptr<Process> process_;
   std::array<Pipe, 2> pipes_;
   std::size_t turn_ = 0;  // the stream that was read last
@@ -137,6 +151,7 @@ class Run final : public std::enable_shared_from_this<Run> {
   std::deque<Buffer> input_;
   UniqueFunction<void()> changed_;
   Timer limit_;
+  Timer silence_;
   Timer grace_;
   Timer linger_;
 
@@ -144,10 +159,12 @@ class Run final : public std::enable_shared_from_this<Run> {
   Millis duration_{};
   std::optional<ProcessExit> exit_;
   std::optional<Error> error_;
+  std::string_view killed_by_;  // why it was stopped; static storage
+  std::uint64_t in_bytes_ = 0;
+  bool detached_ = false;
   bool input_ended_ = false;
   bool stopped_ = false;
   bool lingered_ = false;
-  bool timed_out_ = false;
   bool truncated_ = false;
   bool orphans_ = false;
 };

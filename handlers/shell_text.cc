@@ -13,17 +13,18 @@ namespace {
 
 class ShellText final : public GatheredRun {
  public:
-  using GatheredRun::GatheredRun;
+  ShellText(Programs& programs, const Peer& peer, ReplyToken token)
+      : GatheredRun(programs, std::move(token)), peer_(peer) {}
 
   void on_body(Chunk chunk) override { line_ += chunk.bytes(); }
   void on_end() override {
     if (!is_utf8(line_)) {
       return fail({Errc::invalid_argument, "a command must be UTF-8"});
     }
-    auto run = Run::start(
-        programs(),
-        {{"/bin/sh", "-c", "--", std::move(line_)}, environment_lines(clean_environment()), {}},
-        false);
+    auto run =
+        Run::start(programs(), {.process = {.argv = {"/bin/sh", "-c", "--", std::move(line_)},
+                                            .env = environment_lines(clean_environment())},
+                                .peer = peer_});
     if (!run) return fail(std::move(run.error()));
     (*run)->end_of_input();
     gather(std::move(*run));
@@ -34,8 +35,7 @@ class ShellText final : public GatheredRun {
     if (run().truncated()) {
       if (run().error()) return Reply::failure(*run().error());
       return Reply::failure({Errc::too_large,
-                             "the output is longer than " +
-                                 std::to_string(programs().options.exec_output_bytes) +
+                             "the output is longer than " + std::to_string(run().output_bytes()) +
                                  " bytes (exec_output_bytes)",
                              "exec_output_bytes"});
     }
@@ -43,14 +43,15 @@ class ShellText final : public GatheredRun {
     return {run().members(), Buffer::own(std::move(output)), run().error()};
   }
 
+  const Peer peer_;
   std::string line_;
 };
 
 }  // namespace
 
 Route shell_text(std::shared_ptr<Programs> programs) {
-  return streaming([programs = std::move(programs)](const Request&, ReplyToken token) {
-    return std::make_shared<ShellText>(*programs, std::move(token));
+  return streaming([programs = std::move(programs)](const Request& request, ReplyToken token) {
+    return std::make_shared<ShellText>(*programs, request.peer(), std::move(token));
   });
 }
 

@@ -108,7 +108,7 @@ TEST_CASE("every limit is a key of [limits], up to both ends of its range") {
     }
   };
   check(limit_table(), [](const Config& config) { return config.limits; });
-  check(exec_limit_table(), [](const Config& config) { return config.exec; });
+  check(exec_limit_table(), [](const Config& config) { return config.exec.limits; });
   check(store_limit_table(), [](const Config& config) { return config.store.limits; });
 }
 
@@ -148,7 +148,7 @@ TEST_CASE("the page of the programs has every limit with its default and its ran
     }
   };
   check(limit_table(), Limits());
-  check(exec_limit_table(), ExecOptions());
+  check(exec_limit_table(), ExecLimits());
   check(store_limit_table(), StoreLimits());
 }
 
@@ -176,10 +176,21 @@ TEST_CASE("what is not TOML is refused with its line") {
   CHECK(says(refusal(std::string_view("root = '\xff'")), "c.toml:1: "));
 }
 
-TEST_CASE("an allow list for exec is refused as not built yet") {
-  CHECK(says(refused({"--exec", "/etc/allowed.toml"}), "--exec: expected off or shell"));
-  CHECK(says(refused({"--exec", "/etc/allowed.toml"}), "not built yet"));
-  CHECK(says(refusal("exec = '/etc/allowed.toml'"), "c.toml:1: exec: expected off or shell"));
+TEST_CASE("exec is off, a shell, or a file of commands, which must be there and right") {
+  const TemporaryFile file("[commands.it]\nargv = ['/bin/true']\n");
+  const auto config = configured({"--exec", file.name()});
+  REQUIRE(config);
+  CHECK(config->exec.mode == ExecMode::named);
+  CHECK(config->exec.commands.contains("it"));
+  CHECK(configured({"--exec", "off"})->exec.mode == ExecMode::off);
+  CHECK(says(refused({"--exec", ""}), "--exec: expected off, shell or a file"));
+  CHECK(says(refusal("exec = ''"), "c.toml:1: exec: expected off, shell or a file"));
+  CHECK(says(refusal("exec = 1"), "c.toml:1: exec: expected a string"));
+  CHECK(says(refused({"--exec", "/nowhere/commands.toml"}), "/nowhere/commands.toml: cannot be"));
+  const TemporaryFile wrong("[commands.it]\nargv = ['true']\n");
+  CHECK(says(refused({"--exec", wrong.name()}), ":1: it: a program is named by an absolute path"));
+  CHECK(says(refused({"--exec", file.name(), "--listen", "tcp://127.0.0.1:0?wire=raw&cmd=exec"}),
+             "named commands alone"));
 }
 
 TEST_CASE("options override the keys of the file") {
@@ -263,7 +274,7 @@ TEST_CASE("what a reload cannot change is named") {
   wanted.listen = {"tcp://127.0.0.1:1"};
   wanted.root = "/r";
   wanted.exec.mode = ExecMode::shell;
-  wanted.exec.exec_max_running = 1;
+  wanted.exec.limits.exec_max_running = 1;
   wanted.insecure = true;
   wanted.log_format = LogFormat::json;
   CHECK(restart_keys(running, wanted) == std::vector<std::string_view>{"listen", "root", "exec",

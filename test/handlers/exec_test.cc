@@ -8,17 +8,22 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <future>
 #include <iterator>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "cleave/testing/live_server.h"
 #include "cleave/testing/plain_client.h"
+#include "cleave/testing/scratch_directory.h"
 
 using namespace cleave;
 using namespace cleave::testing;
@@ -208,7 +213,7 @@ TEST_CASE("output is bytes, whatever they mean") {
 }
 
 TEST_CASE("output beyond the limit of a single frame is cut, said, and ends the program") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_output_bytes = 100'000});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_output_bytes = 100'000}});
   const Frame reply = exec.shell("echo $$ >&2; exec yes");
   CHECK(reply.ok());
   CHECK(reply.flag("truncated"));
@@ -232,7 +237,7 @@ TEST_CASE("output that the server has no memory for ends its program, and is giv
 }
 
 TEST_CASE("with an id there is no limit to the output") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_output_bytes = 1'024});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_output_bytes = 1'024}});
   const Streamed reply = exec.stream("head -c 50000000 /dev/zero; head -c 3 /dev/zero >&2");
   CHECK(reply.out.size() == 50'000'000);
   CHECK(reply.err.size() == 3);
@@ -253,7 +258,8 @@ TEST_CASE("the environment is clean but for what the request adds") {
   CHECK(reply.body.find("PATH=/") != std::string::npos);
   CHECK(reply.body.find("HOME=/") != std::string::npos);
   CHECK(reply.body.find("LANG=C.UTF-8\n") != std::string::npos);
-  CHECK(std::count(reply.body.begin(), reply.body.end(), '\n') == 4);
+  CHECK(reply.body.find("CLEAVE_RUN=") != std::string::npos);
+  CHECK(std::count(reply.body.begin(), reply.body.end(), '\n') == 5);
 }
 
 TEST_CASE("the program runs where cwd says") {
@@ -333,7 +339,7 @@ TEST_CASE("whoever holds the output after the exit is killed and called an orpha
 }
 
 TEST_CASE("output that comes soon after the exit is no orphan's") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_linger_ms = 30'000});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_linger_ms = 30'000}});
   const Frame reply = exec.shell("(sleep 0.2; echo late) & exit 5");
   CHECK(reply.number("exit_code") == 5);
   CHECK(reply.body == "late\n");
@@ -341,14 +347,14 @@ TEST_CASE("output that comes soon after the exit is no orphan's") {
 }
 
 TEST_CASE("an orphan that never stops writing does not keep the request alive") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_linger_ms = 50});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_linger_ms = 50}});
   const Streamed reply = exec.stream("yes & exit 7");
   CHECK(reply.last.number("exit_code") == 7);
   CHECK(reply.last.flag("orphans"));
 }
 
 TEST_CASE("an orphan in a session of its own cannot hold the request") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_linger_ms = 50});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_linger_ms = 50}});
   const Frame reply = exec.shell("setsid sleep 1000 & echo $!; exit 0");
   CHECK(reply.flag("orphans"));
   Watched(reply.body).kill();
@@ -364,7 +370,7 @@ TEST_CASE("a process in the background that gave the output up is left alone") {
 }
 
 TEST_CASE("a program that nobody set a time for ends at the default longest run time") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_timeout_ms = 200});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_timeout_ms = 200}});
   const Frame reply = exec.shell("echo begun; exec sleep 1000");
   CHECK(reply.text("code") == "deadline_exceeded");
   CHECK(reply.text("message").find("exec_timeout_ms") != std::string::npos);
@@ -379,7 +385,7 @@ TEST_CASE("a program that nobody set a time for ends at the default longest run 
 }
 
 TEST_CASE("a request's own timeout_ms stands in place of the default") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_timeout_ms = 100});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_timeout_ms = 100}});
   CHECK(exec.client.ask(ExecServer::shell_request("sleep 0.4; echo done").set("timeout_ms", 60'000))
             .body == "done\n");
   const Frame late = exec.client.ask(
@@ -391,7 +397,8 @@ TEST_CASE("a request's own timeout_ms stands in place of the default") {
 }
 
 TEST_CASE("a program that ignores SIGTERM is killed after the grace, with all of its group") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_timeout_ms = 200, .exec_kill_grace_ms = 200});
+  ExecServer exec(
+      {.mode = ExecMode::shell, .limits = {.exec_timeout_ms = 200, .exec_kill_grace_ms = 200}});
   const Frame reply =
       exec.shell("trap '' TERM; sleep 1000 & echo $!; while :; do sleep 1000; done");
   CHECK(reply.text("code") == "deadline_exceeded");
@@ -400,7 +407,7 @@ TEST_CASE("a program that ignores SIGTERM is killed after the grace, with all of
 }
 
 TEST_CASE("a program may clean up at SIGTERM, and what it says then comes too") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_timeout_ms = 300});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_timeout_ms = 300}});
   const Frame reply = exec.shell("trap 'echo cleaned; exit 9' TERM; echo begun; sleep 1000 & wait");
   CHECK(reply.text("code") == "deadline_exceeded");
   CHECK(reply.number("exit_code") == 9);
@@ -462,7 +469,7 @@ TEST_CASE("programs that still run when the server goes are killed") {
 // ---- Many ---------------------------------------------------------------------------------------
 
 TEST_CASE("eight programs run at once, and the ninth is told to come back") {
-  ExecServer exec({.mode = ExecMode::shell, .exec_max_running = 8});
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_max_running = 8}});
   // Each waits for the end of its input, so all of them run until they are let go.
   for (int id = 1; id <= 8; ++id) {
     exec.client.send(ExecServer::shell_request("cat; echo done").set("id", id).set("more", true));
@@ -512,4 +519,182 @@ TEST_CASE("slow readers stop programs, and lose nothing") {
     CHECK(reply.out.size() == kBytes);
     CHECK(reply.last.number("exit_code") == 0);
   }
+}
+
+// ---- Named commands -----------------------------------------------------------------------------
+
+namespace {
+
+NamedCommand shell_command(const std::string& line) {
+  return {.argv = {"/bin/sh", "-c", line}};
+}
+
+ExecOptions named(const NamedCommand& command) {
+  return {.mode = ExecMode::named, .commands = {{"it", command}}};
+}
+
+Members run_it() {
+  return Members().set("cmd", "exec").set("name", "it");
+}
+
+}  // namespace
+
+TEST_CASE("a named command runs, and nothing else does") {
+  NamedCommand command = shell_command("echo \"$0\"; cat");
+  command.argv.emplace_back("{who}");
+  command.arguments = {{"who", {.rule = NamedArgument::OneOf{"me", "you"}}}};
+  ExecServer exec(named(command));
+  const auto with = [](const char* who) { return run_it().set("args", Members().set("who", who)); };
+  const Frame reply = exec.client.ask(with("me"), "input");
+  CHECK(reply.ok());
+  CHECK(reply.number("exit_code") == 0);
+  CHECK(reply.body == "me\ninput");
+  CHECK(exec.client.ask(with("them")).text("code") == "invalid_argument");
+  CHECK(exec.client.ask(run_it()).text("code") == "invalid_argument");
+  CHECK(exec.argv({"/bin/echo"}).text("code") == "permission_denied");
+  CHECK(exec.shell("echo").text("code") == "permission_denied");
+  CHECK(exec.client.ask(with("me").set("cwd", "/")).text("code") == "permission_denied");
+  CHECK(exec.client.ask(Members().set("cmd", "exec").set("name", "other")).text("code") ==
+        "permission_denied");
+  CHECK(exec.client.ask(Members().set("cmd", "exec")).text("code") == "invalid_argument");
+}
+
+TEST_CASE("a named command ends at its own time limit, whatever its client allows") {
+  NamedCommand command = shell_command("sleep 1000");
+  command.timeout_ms = 200;
+  ExecServer exec(named(command));
+  const Frame reply = exec.client.ask(run_it().set("timeout_ms", 60'000));
+  CHECK(reply.text("code") == "deadline_exceeded");
+  CHECK(reply.flag("timed_out"));
+  CHECK(reply.text("killed_by") == "timeout");
+  CHECK(reply.number("signal") == SIGTERM);
+}
+
+TEST_CASE("a named command that writes nothing for too long ends, and one that writes does not") {
+  NamedCommand command =
+      shell_command("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done; sleep 1000");
+  command.silence_ms = 800;
+  ExecServer exec(named(command));
+  const Frame reply = exec.client.ask(run_it());
+  CHECK(reply.text("code") == "deadline_exceeded");
+  CHECK(reply.text("killed_by") == "silence");
+  CHECK(reply.body == "1\n2\n3\n4\n5\n");
+}
+
+TEST_CASE("a named command has its own limit of output, and so many run at once") {
+  NamedCommand command = shell_command("head -c 3000 /dev/zero; read x");
+  command.output_bytes = 2'000;
+  command.max_parallel = 1;
+  ExecServer exec(named(command));
+  exec.client.send(run_it().set("id", 1).set("more", true));
+  CHECK(exec.client.read().text("stream") == "stdout");
+  PlainClient other(exec.server.port());
+  const Frame busy = other.ask(run_it());
+  CHECK(busy.text("code") == "busy");
+  CHECK(busy.text("message").find("max_parallel") != std::string::npos);
+  exec.client.send(Members().set("id", 1));
+  Frame last = exec.client.read();
+  while (last.text("status").empty()) last = exec.client.read();
+  CHECK(last.number("stdout_size") == 3'000);
+  const Frame cut = other.ask(run_it());
+  CHECK(cut.flag("truncated"));
+  CHECK(cut.text("killed_by") == "output");
+  CHECK(cut.body.size() == 2'000);
+}
+
+TEST_CASE("a named command runs on without its client if it was written so, and ends if not") {
+  const ScratchDirectory scratch;
+  const std::string done = scratch / "done";
+  NamedCommand command =
+      shell_command("echo $$; read x; head -c 1000000 /dev/zero; echo done >" + done);
+  SUBCASE("it runs on") {
+    command.detach = true;
+  }
+  SUBCASE("it ends") {}
+  ExecServer exec(named(command));
+  PlainClient client(exec.server.port());
+  client.send(run_it().set("id", 1).set("more", true));
+  const Watched program(client.read().body);
+  client.reset();
+  CHECK(program.ended());
+  CHECK(std::filesystem::exists(done) == command.detach);
+}
+
+TEST_CASE("limits, and privileges that cannot be had again, hold for a named command") {
+  NamedCommand command = shell_command("ulimit -n; grep NoNewPrivs /proc/self/status");
+  command.rlimits = {{"nofile", 17}};
+  command.no_new_privileges = true;
+  ExecServer exec(named(command));
+  CHECK(exec.client.ask(run_it()).body == "17\nNoNewPrivs:\t1\n");
+}
+
+TEST_CASE("a named command runs as another user, with that one's groups alone") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: needs root's rights");
+    return;
+  }
+  NamedCommand command = shell_command("id -u; id -G");
+  command.user = "nobody";
+  REQUIRE(check_command(command));
+  ExecServer exec(named(command));
+  CHECK(exec.client.ask(run_it()).body == "65534\n65534\n");
+}
+
+TEST_CASE("help tells the named commands and their arguments") {
+  NamedCommand command = shell_command("echo \"$0\"");
+  command.summary = "says who";
+  command.argv.emplace_back("{who}");
+  command.arguments = {{"who", {.rule = Pattern::compile("[a-z]+").value()}}};
+  const Router router = [&] {
+    Router filled;
+    const auto loop = Loop::create().value();
+    add_exec(filled, *loop, named(command));
+    return filled;
+  }();
+  const std::string details(router.find("exec")->spec.details.text());
+  CHECK(details.find(R"("name":"it","summary":"says who")") != std::string::npos);
+  CHECK(details.find(R"("pattern":"[a-z]+")") != std::string::npos);
+}
+
+// ---- What is known of a run ---------------------------------------------------------------------
+
+TEST_CASE("every run is recorded once, with who ran what and how it ended") {
+  struct Record {
+    std::string peer, argv, killed_by;
+    std::optional<ProcessExit> exit;
+    std::uint64_t in, out, err;
+  };
+  std::mutex mutex;
+  std::vector<Record> records;
+  ExecOptions options{
+      .mode = ExecMode::shell, .on_run = [&](const RunRecord& run) {
+        const std::lock_guard hold(mutex);
+        records.push_back({run.peer.address, run.argv.back(), std::string(run.killed_by), run.exit,
+                           run.in_bytes, run.out_bytes, run.err_bytes});
+      }};
+  {
+    ExecServer exec(options);
+    exec.shell("cat; echo wrong >&2; exit 3", "in");
+    exec.client.ask(ExecServer::shell_request("sleep 1000").set("timeout_ms", 100));
+    exec.argv({"/nowhere/program"});  // never ran
+  }
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].peer.starts_with("127.0.0.1:"));
+  CHECK(records[0].argv == "cat; echo wrong >&2; exit 3");
+  CHECK(records[0].exit->code == 3);
+  CHECK(records[0].in == 2);
+  CHECK(records[0].out == 2);
+  CHECK(records[0].err == 6);
+  CHECK(records[0].killed_by.empty());
+  CHECK(records[1].killed_by == "timeout");
+  CHECK(records[1].exit->signal == SIGTERM);
+}
+
+TEST_CASE("who left the group for a session of its own is killed with the program") {
+  ExecServer exec;
+  const Frame reply = exec.client.ask(
+      ExecServer::shell_request("setsid sh -c 'echo $$; exec sleep 1000' & sleep 1000")
+          .set("timeout_ms", 500));
+  CHECK(reply.flag("timed_out"));
+  CHECK(Watched(reply.body).ended());
 }

@@ -26,7 +26,7 @@ struct Watched {
                       add_exec(router, loop, {});
                       add_introspection(router, loop, metrics, [this](Members& into) {
                         write_limits(into, limit_table(), limits);
-                        write_limits(into, exec_limit_table(), ExecOptions{});
+                        write_limits(into, exec_limit_table(), ExecLimits{});
                       });
                     },
                     ServerOptions{.limits = limits, .observer = &metrics}};
@@ -77,7 +77,7 @@ TEST_CASE("help describes every command with its arguments") {
     }
   }
   CHECK(names == std::vector<std::string>{"echo", "exec", "help", "limits", "ping", "stats"});
-  CHECK(arguments == std::vector<std::string>{"argv", "shell", "cwd", "env"});
+  CHECK(arguments == std::vector<std::string>{"argv", "shell", "cwd", "env", "name", "args"});
 }
 
 TEST_CASE("stats counts what was served, failed and refused") {

@@ -75,7 +75,7 @@ TEST_CASE("a line runs without standard input and without the server's environme
   ShellServer server;
   CHECK(server.ask("cat").body.empty());
   CHECK(server.ask("env | cut -d= -f1 | grep -v -x -e PWD -e _ -e SHLVL -e OLDPWD | sort").body ==
-        "HOME\nLANG\nPATH\n");
+        "CLEAVE_RUN\nHOME\nLANG\nPATH\n");
 }
 
 TEST_CASE("a line that begins with a dash is a line, and no option of the shell") {
@@ -111,13 +111,13 @@ TEST_CASE("a line that runs too long is ended, and its reply says so") {
 }
 
 TEST_CASE("an output that is too long is an error, as nothing could say that it was cut") {
-  ShellServer server({.mode = ExecMode::shell, .exec_output_bytes = 1'024});
+  ShellServer server({.mode = ExecMode::shell, .limits = {.exec_output_bytes = 1'024}});
   CHECK(server.ask("head -c 1024 /dev/zero").body.size() == 1'024);
   CHECK(server.ask("head -c 1025 /dev/zero").text("code") == "too_large");
 }
 
 TEST_CASE("no more lines run at once than programs may") {
-  ShellServer server({.mode = ExecMode::shell, .exec_max_running = 1});
+  ShellServer server({.mode = ExecMode::shell, .limits = {.exec_max_running = 1}});
   TestPeer other = server.test.connect({.wire = Wire::header, .cmd = "exec"});
   other.wire().send("exec cat /dev/zero");
   server.test.settle();
