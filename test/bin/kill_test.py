@@ -10,7 +10,9 @@ import unittest
 
 from daemon_case import LONG
 from store_history import History, seed_of_this_run
+from store_operations import BEFORE, EFFECT, OPERATIONS, StoreTest
 from support import Daemon
+from tracing import Strace
 
 KILLS = 1_000 if LONG else 25
 
@@ -32,6 +34,29 @@ class Kills(unittest.TestCase):
               f"{history.in_flight} met by a kill")
         self.assertGreater(history.acknowledged, KILLS)
         self.assertGreater(history.in_flight, KILLS)
+
+
+class KillsAtEveryStep(StoreTest):
+    """strace kills it as it is about to make a call."""
+
+    def setUp(self):
+        super().setUp()
+        self.client = self.connect()
+
+    def test_84_killed_at_any_step_it_leaves_the_old_or_the_new(self):
+        for operation in OPERATIONS:
+            happened = False
+            for step in self.steps(operation):
+                with self.subTest(operation.name, step=step):
+                    self.set_contents(self.client, BEFORE)
+                    with Strace(self.pid, step.call, [step.fault("signal=KILL")]):
+                        self.client.send_frame(operation.request, operation.body)
+                        self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
+                    self.daemon.restart()
+                    self.pid = self.daemon.process.pid
+                    self.assertEqual(self.assert_old_or_new(operation), happened)
+                    self.client = self.connect()
+                happened = happened or step.call in EFFECT
 
 
 if __name__ == "__main__":

@@ -6,30 +6,33 @@ written to it when the power goes is lost."""
 import os
 import random
 import shutil
+import signal
 import unittest
 
 from daemon_case import LONG, SANITIZED
 from disks import Disk
 from store_history import Broken, History, seed_of_this_run
+from store_operations import BEFORE, OPERATIONS, StoreTest
 from support import Daemon
+from tracing import Strace
 
 CUTS = 50 if LONG else 2
 
 
-class PowerCuts:
+class PowerCuts(StoreTest):
     kind = None
 
     def setUp(self):
         self.disk = self.enterContext(Disk(self.kind))
 
-    def daemon(self, *options, **more):
-        return self.enterContext(Daemon(*options, root=self.disk.path / "files", **more))
+    def daemon_on_disk(self, **more):
+        return self.enterContext(Daemon(root=self.disk.path / "files", **more))
 
     def test_85_what_was_acknowledged_is_there_after_a_power_cut_and_nothing_by_half(self):
         seed = seed_of_this_run()
         choice = random.Random(seed)
         history = History(seed, power=True)
-        daemon = self.daemon()
+        daemon = self.daemon_on_disk()
         for _ in range(CUTS):
             history.strike(choice.randint(50, 600), self.disk.cut_power,
                            choice.choice([0, choice.uniform(0, 0.003)]))
@@ -40,6 +43,24 @@ class PowerCuts:
               f"{history.in_flight} met by a cut")
         self.assertGreater(history.acknowledged, CUTS)
         self.assertGreater(history.in_flight, 0)
+
+    def test_85_a_power_cut_at_any_step_leaves_the_old_or_the_new(self):
+        self.serve(root=self.disk.path / "files")
+        self.client = self.connect()
+        seen = set()
+        for operation in OPERATIONS if LONG else OPERATIONS[:1]:
+            for step in self.steps(operation):
+                with self.subTest(operation.name, step=step):
+                    self.set_contents(self.client, BEFORE)
+                    with Strace(self.pid, step.call, [step.fault("signal=KILL")]):
+                        self.client.send_frame(operation.request, operation.body)
+                        self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
+                    self.disk.cut_power()
+                    self.daemon.restart(between=self.disk.power_on)
+                    self.pid = self.daemon.process.pid
+                    seen.add(self.assert_old_or_new(operation))
+                    self.client = self.connect()
+        self.assertIn(False, seen)
 
     def test_a_file_that_was_not_synced_is_lost(self):
         """The disk does lose its power."""
@@ -62,7 +83,7 @@ class PowerCuts:
         """The history tells such a store from a good one."""
         lying = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync",
                  "-e", "inject=fsync,fdatasync:retval=0")
-        daemon = self.daemon(prefix=lying)
+        daemon = self.daemon_on_disk(prefix=lying)
         history = History(seed_of_this_run(), power=True)
         history.strike(300, self.disk.cut_power)
         history.run(daemon.address)
@@ -72,12 +93,15 @@ class PowerCuts:
             history.check(daemon)
 
 
-class Ext4(PowerCuts, unittest.TestCase):
+class Ext4(PowerCuts):
     kind = "ext4"
 
 
-class Xfs(PowerCuts, unittest.TestCase):
+class Xfs(PowerCuts):
     kind = "xfs"
+
+
+del PowerCuts  # nobody's own
 
 
 if __name__ == "__main__":

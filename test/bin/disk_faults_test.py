@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""cleaved on disks that are full or fail, at every step of what it does on them.
+
+Whatever fails: the answer says what, the old content stays or the new one is there, whole, nothing
+else is left behind, and the next request is served as if nothing had been."""
+
+import contextlib
+import errno
+import os
+import resource
+import unittest
+
+from daemon_case import LONG, MIB
+from disks import Disk, MemoryDisk
+from process_facts import descriptors
+from store_operations import BEFORE, EFFECT, NEW, OLD, OPERATIONS, StoreTest
+from tracing import Strace
+
+CODES = {
+    "EIO": "io_error", "ENOSPC": "no_space", "EDQUOT": "quota_exceeded",
+    "EROFS": "permission_denied", "EACCES": "permission_denied", "EMFILE": "overloaded",
+    "ENFILE": "overloaded", "ENOMEM": "overloaded", "EFBIG": "too_large", "EBUSY": "busy",
+}
+OPENS = ("EMFILE", "ENFILE", "ENOMEM", "EACCES")
+FULL = ("ENOSPC", "EDQUOT", "EROFS")
+# What else than EIO may come of which call. The short run tries the first of each.
+ERRORS = {
+    "openat": FULL + OPENS, "openat2": OPENS, "mkdirat": FULL + ("EACCES",), "pwritev": FULL + ("EFBIG",),
+    "pwrite64": FULL + ("EFBIG",), "write": FULL, "fsync": FULL, "fdatasync": FULL,
+    "renameat": FULL + ("EBUSY",), "renameat2": FULL + ("EBUSY",), "linkat": FULL, "unlinkat": FULL,
+    "utimensat": FULL, "fallocate": FULL, "ftruncate": FULL,
+}
+# A store does without: extended attributes are not to be had everywhere, the lock is for others.
+NOT_NEEDED = {"fsetxattr", "fgetxattr", "flock", "fadvise64", "sync_file_range"}
+# What there is instead, where the system or its file system does not know a call.
+INSTEAD = {"openat2": ("ENOSYS", "EPERM", "EAGAIN"), "renameat2": ("ENOSYS", "EINVAL"),
+           "pwritev": ("EINTR",)}
+
+class EveryStep(StoreTest):
+    """strace lets one call after another fail."""
+
+    def setUp(self):
+        super().setUp()
+        self.client = self.connect()
+        self.set_contents(self.client, BEFORE)
+
+    def errors(self, step):
+        others = ERRORS.get(step.call, ())
+        return ("EIO", *(others if LONG else others[:1]))
+
+    def test_79_an_error_at_any_step_is_said_and_leaves_the_old_or_the_new(self):
+        tried = 0
+        for operation in OPERATIONS:
+            before = True
+            for step in self.steps(operation):
+                before = before and step.call not in EFFECT
+                for error in self.errors(step):
+                    with self.subTest(operation.name, step=step, text=step.text, error=error):
+                        tried += 1
+                        header = self.request_with(operation, step.fault(f"error={error}"))
+                        happened = self.assert_old_or_new(operation)
+                        if step.call in NOT_NEEDED:
+                            self.assert_ok(header)
+                            self.assertTrue(happened)
+                        else:
+                            self.assert_error(header, CODES[error])
+                            self.assertEqual(happened, not before and step.call not in EFFECT)
+                        self.assert_works_again()
+        self.assertGreater(tried, 50)
+
+    def test_what_the_system_does_not_know_is_done_in_another_way(self):
+        tried = set()
+        for operation in OPERATIONS:
+            for step in self.steps(operation):
+                for error in INSTEAD.get(step.call, ()):
+                    with self.subTest(operation.name, step=step, error=error):
+                        tried.add((step.call, error))
+                        self.assert_ok(self.request_with(operation, step.fault(f"error={error}")))
+                        self.assertTrue(self.assert_old_or_new(operation))
+        self.assertIn(("openat2", "ENOSYS"), tried)
+        self.assertIn(("renameat2", "EINVAL"), tried)
+
+    def test_a_temporary_file_that_cannot_be_removed_is_swept_at_the_next_start(self):
+        with Strace(self.daemon.process.pid, "unlinkat", ["unlinkat:error=EIO"]) as strace:
+            header, _ = self.client.request(
+                {"cmd": "put", "filename": "d/old", "sha256": "0" * 64}, NEW)
+        self.assert_error(header, "checksum_mismatch")
+        self.assertGreater(strace.injected(), 0)
+        self.assertEqual(len(self.temporaries()), 1)
+        self.assertEqual(self.contents(), BEFORE)
+        self.daemon.restart()
+        self.assertEqual(self.temporaries(), [])
+        self.assertEqual(self.contents(), BEFORE)
+
+    def request_with(self, operation, fault):
+        """The answer to the operation, one of whose calls fails."""
+        self.set_contents(self.client, BEFORE)
+        with Strace(self.daemon.process.pid, fault.split(":")[0], [fault]) as strace:
+            header, _ = self.client.request(operation.request, operation.body)
+        self.assertEqual(strace.injected(), 1, strace.lines)
+        return header
+
+    def assert_works_again(self):
+        for name in ("d/old", "new/e/f"):
+            self.assert_ok(self.client.request({"cmd": "put", "filename": name}, b"next")[0])
+            self.assertEqual((self.daemon.root / name).read_bytes(), b"next")
+
+
+class Limits(StoreTest):
+    """What a process may have at most."""
+
+    def setUp(self):
+        super().setUp()
+        self.client = self.connect()
+        self.set_contents(self.client, BEFORE)
+
+    @contextlib.contextmanager
+    def limited(self, limit, number):
+        before = resource.prlimit(self.pid, limit)
+        resource.prlimit(self.pid, limit, (number, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.pid, limit, before)
+
+    def test_76_descriptors_that_are_used_up_at_any_step_are_overloaded(self):
+        seen = set()
+        for operation in OPERATIONS:
+            for left in range(5):
+                with self.subTest(operation.name, left=left):
+                    self.set_contents(self.client, BEFORE)
+                    with self.limited(resource.RLIMIT_NOFILE, descriptors(self.pid) + left):
+                        header, _ = self.client.request(operation.request, operation.body)
+                        if header["status"] != "ok":
+                            self.assert_error(header, "overloaded")
+                        happened = self.assert_old_or_new(operation)
+                        self.assertEqual(happened, header["status"] == "ok")
+                        seen.add((header["status"], left))
+                    self.set_contents(self.client, BEFORE)
+        self.assertIn(("error", 0), seen)
+        self.assertIn(("ok", 4), seen)
+
+    def test_a_file_over_the_limit_of_the_process_is_too_large(self):
+        for sized in (True, False):
+            with self.subTest(sized=sized), self.limited(resource.RLIMIT_FSIZE, 2 * MIB + 5):
+                request = {"cmd": "put", "filename": "d/old"}
+                if sized:
+                    header, _ = self.client.request(request, bytes(5 * MIB))
+                else:
+                    self.client.send_frame(request | {"id": 1, "more": True}, bytes(5 * MIB))
+                    self.client.send_frame({"id": 1})
+                    header, _ = self.client.recv_frame()
+                self.assert_error(header, "too_large")
+                self.assertEqual(self.contents(), BEFORE)
+                self.assertEqual(self.temporaries(), [])
+                # Up to the limit there is room.
+                self.assert_ok(self.client.request({"cmd": "put", "filename": "d/old"},
+                                                   bytes(2 * MIB + 5))[0])
+            self.set_contents(self.client, BEFORE)
+        self.assert_ok(self.client.request({"cmd": "put", "filename": "f"}, bytes(5 * MIB))[0])
+
+
+class FullDisks(StoreTest):
+    """Disks that are really full."""
+
+    def setUp(self):
+        pass  # each has a disk of its own
+
+    def serve_on(self, disk):
+        self.disk = self.enterContext(disk)
+        self.serve(root=self.disk.path / "files")
+        self.client = self.connect()
+        self.set_contents(self.client, BEFORE)
+
+    def free(self):
+        space = os.statvfs(self.disk.path)
+        return space.f_bavail * space.f_frsize
+
+    def put(self, name, body, sized=True):
+        request = {"cmd": "put", "filename": name}
+        if sized:
+            return self.client.request(request, body)[0]
+        self.client.send_frame(request | {"id": 1, "more": True}, body)
+        self.client.send_frame({"id": 1})
+        return self.client.recv_frame()[0]
+
+    def check_full(self):
+        """A file that is too large, said before and not; files that are so together; folders."""
+        free = self.free()
+        for name in ("d/old", "new/e/f"):
+            for sized in (True, False):
+                with self.subTest(name=name, sized=sized):
+                    self.assert_error(self.put(name, bytes(free + MIB), sized), "no_space")
+                    self.assertEqual(self.contents(), BEFORE)
+                    self.assertEqual(self.temporaries(), [])
+        self.assertGreaterEqual(self.free(), free - 64 * 1024)
+        # Each has room, all of them together have not.
+        content = bytes(free // 3)
+        clients = [self.connect() for _ in range(5)]
+        for number, client in enumerate(clients):
+            client.send_frame({"cmd": "put", "filename": f"p{number}"}, content)
+        codes = [client.recv_frame()[0].get("code", "ok") for client in clients]
+        self.assertEqual(set(codes) - {"ok"}, {"no_space"})
+        stored = {f"p{number}": content for number, code in enumerate(codes) if code == "ok"}
+        self.assertEqual(self.contents(), BEFORE | stored)
+        self.assertEqual(self.temporaries(), [])
+        # What is there can be deleted, and then there is room again.
+        for name in stored:
+            self.assert_ok(self.client.request({"cmd": "delete", "filename": name})[0])
+        self.assert_ok(self.put("d/old", content))
+        self.assertEqual(self.contents(), BEFORE | {"d/old": content})
+
+    def test_79_a_disk_in_memory_that_is_full(self):
+        self.serve_on(MemoryDisk("size=8m"))
+        self.check_full()
+
+    def test_79_an_ext4_that_is_full(self):
+        self.serve_on(Disk("ext4", 16))
+        self.check_full()
+
+    def test_79_an_ext4_without_a_block_for_a_folder(self):
+        self.serve_on(Disk("ext4", 16))
+        filler = self.disk.path / "filler"
+        with open(filler, "wb", buffering=0) as file:
+            with self.assertRaises(OSError) as full:
+                while True:
+                    file.write(bytes(1024))
+            self.assertEqual(full.exception.errno, errno.ENOSPC)
+            os.fsync(file.fileno())
+        self.assertEqual(self.free(), 0)
+        # A file without content takes no block, its folder does.
+        self.assert_error(self.put("new/e/f", b""), "no_space")
+        self.assertEqual(self.contents(), BEFORE)
+        self.assertEqual(self.temporaries(), [])
+        self.assert_error(self.put("d/old", NEW), "no_space")
+        self.assert_ok(self.client.request({"cmd": "move", "filename": "d/old", "to": "d/e"})[0])
+        self.assert_ok(self.client.request({"cmd": "delete", "filename": "other"})[0])
+        filler.unlink()
+        self.assert_ok(self.put("new/e/f", NEW))
+        self.assertEqual(self.contents(), {"d/e": OLD, "new/e/f": NEW})
+
+    def test_79_a_disk_without_another_file(self):
+        self.serve_on(MemoryDisk("size=8m,nr_inodes=16"))
+        count = 0
+        while (header := self.put(f"f{count}", b"x"))["status"] == "ok":
+            count += 1
+        self.assert_error(header, "no_space")
+        self.assertGreater(count, 3)
+        filled = BEFORE | {f"f{number}": b"x" for number in range(count)}
+        # Not even an old file can be replaced: the new one has to be somewhere.
+        for name in ("d/old", "new/e/f"):
+            self.assert_error(self.put(name, NEW), "no_space")
+        self.assertEqual(self.contents(), filled)
+        # One for the file, and none for its folder; then one for only one of its folders.
+        for left in (1, 2):
+            count -= 1
+            self.assert_ok(self.client.request({"cmd": "delete", "filename": f"f{count}"})[0])
+            del filled[f"f{count}"]
+            with self.subTest(left=left):
+                self.assert_error(self.put("new/e/f", NEW), "no_space")
+                self.assertEqual(self.contents(), filled)
+                self.assertEqual(self.temporaries(), [])
+        self.client.request({"cmd": "delete", "filename": "new"})
+        self.assert_ok(self.put("d/old", NEW))
+        self.assertEqual(self.contents(), filled | {"d/old": NEW})
+
+    def test_a_disk_that_becomes_read_only(self):
+        self.serve_on(Disk("ext4", 16))
+        self.disk.remount("ro")
+        try:
+            for operation in OPERATIONS:
+                with self.subTest(operation.name):
+                    header, _ = self.client.request(operation.request, operation.body)
+                    self.assert_error(header, "permission_denied")
+                    self.assertIn("read-only", header["message"])
+                    self.assertEqual(self.contents(), BEFORE)
+            header, body = self.client.request({"cmd": "get", "filename": "d/old"})
+            self.assertEqual((header["status"], body), ("ok", OLD))
+        finally:
+            self.disk.remount("rw")
+        self.assert_ok(self.put("d/old", NEW))
+
+    def test_a_disk_that_has_gone_answers_and_comes_back(self):
+        self.serve_on(Disk("ext4", 16))
+        self.disk.cut_power()
+        for operation in OPERATIONS:
+            with self.subTest(operation.name):
+                header, _ = self.client.request(operation.request, operation.body)
+                self.assert_error(header, "io_error")
+        self.assert_echoes(self.client)
+        self.daemon.restart(between=self.disk.power_on)
+        self.pid = self.daemon.process.pid
+        self.client = self.connect()
+        self.assertEqual(self.contents(), BEFORE)
+        self.assert_ok(self.put("d/old", NEW))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""The calls by which cleaved works on its disk, watched and made to fail one by one."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from daemon_case import SANITIZED
+
+CALL = re.compile(r"(\d+) +(\w+)\((.*)")
+
+
+class Strace:
+    """Watches a process in a `with`; `calls` and `faults` are what follows trace= and inject=."""
+
+    def __init__(self, pid, calls, faults=()):
+        if shutil.which("strace") is None or SANITIZED:
+            raise unittest.SkipTest("needs strace, and a build without a sanitizer")
+        self._folder = tempfile.TemporaryDirectory(prefix="cleave-test-")
+        self._output = pathlib.Path(self._folder.name) / "calls"
+        self._command = ["strace", "-f", "-y", "-o", str(self._output), "-p", str(pid),
+                         "-e", f"trace={calls}"]
+        for fault in faults:
+            self._command += ["-e", f"inject={fault}"]
+        self.lines = []
+
+    def __enter__(self):
+        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True)
+        said = self._process.stderr.readline()
+        if "attached" not in said:
+            self.__exit__()
+            raise unittest.SkipTest(f"strace may not watch a process here: {said.strip()}")
+        return self
+
+    def __exit__(self, *_):
+        """From then on the process goes on as ever."""
+        with self._process, self._folder:
+            self._process.terminate()
+            self._process.communicate()
+            if self._output.exists():
+                self.lines = self._output.read_text(errors="replace").splitlines()
+
+    def injected(self):
+        """How often a call was made to fail, or to end the process."""
+        return sum("(INJECTED)" in line for line in self.lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A call of an operation: the `number`-th of this name in its thread."""
+
+    call: str
+    number: int
+    text: str = dataclasses.field(compare=False)
+
+    def __str__(self):
+        return f"{self.call} {self.number}"
+
+    def fault(self, what):
+        return f"{self.call}:{what}:when={self.number}"
+
+
+def steps(daemon, operation):
+    """The calls about the store's files that `operation` has the daemon make, in their order.
+
+    It has to be one that a single job in the pool does: calls are counted by thread."""
+    with Strace(daemon.process.pid, "%file,%desc") as strace:
+        operation()
+    root = os.path.realpath(daemon.root)
+    counts = {}
+    found = []
+    for line in strace.lines:
+        match = CALL.match(line)
+        if match is None:
+            continue
+        thread, call, text = match.groups()
+        number = counts[thread, call] = counts.get((thread, call), 0) + 1
+        if f"<{root}" in text and call != "close":
+            found.append(Step(call, number, text))
+    return found
