@@ -8,14 +8,18 @@ else is left behind, and the next request is served as if nothing had been."""
 import contextlib
 import errno
 import os
+import re
 import resource
+import shutil
 import unittest
 
 from daemon_case import LONG, MIB
 from disks import Disk, MemoryDisk
-from process_facts import descriptors
+from process_facts import descriptors, eventually
 from store_operations import BEFORE, EFFECT, NEW, OLD, OPERATIONS, StoreTest
 from tracing import Strace
+
+from adversary.peer import Closed
 
 CODES = {
     "EIO": "io_error", "ENOSPC": "no_space", "EDQUOT": "quota_exceeded",
@@ -69,6 +73,24 @@ class EveryStep(StoreTest):
                         self.assert_works_again()
         self.assertGreater(tried, 50)
 
+    def test_85_what_is_answered_was_synced_before_in_the_right_order(self):
+        self.client.request({"cmd": "delete", "filename": "new"})
+        with Strace(self.pid, "%desc,%file,sendmsg,sendto") as strace:
+            self.assert_ok(self.client.request({"cmd": "put", "filename": "new/e/f"}, NEW)[0])
+
+        def last(pattern):
+            places = [place for place, line in enumerate(strace.lines) if re.search(pattern, line)]
+            self.assertNotEqual(places, [], pattern)
+            return places[-1]
+
+        self.assertLess(last(r" pwritev?(64)?\(.*/\.cleave/"), last(r" f(data)?sync\(.*/\.cleave/"))
+        self.assertLess(last(r" f(data)?sync\(.*/\.cleave/"), last(r" renameat2?\("))
+        self.assertLess(last(r" mkdirat\(.*\"new\""), last(r" fsync\(\d+<[^>]*/root>"))
+        self.assertLess(last(r" mkdirat\(.*\"e\""), last(r" fsync\(\d+<[^>]*/new>"))
+        self.assertLess(last(r" fsync\(\d+<[^>]*/(root|new)>"), last(r" renameat2?\("))
+        self.assertLess(last(r" renameat2?\("), last(r" fsync\(\d+<[^>]*/new/e>"))
+        self.assertLess(last(r"fsync"), last(r"status\\?\":"))
+
     def test_what_the_system_does_not_know_is_done_in_another_way(self):
         tried = set()
         for operation in OPERATIONS:
@@ -105,6 +127,69 @@ class EveryStep(StoreTest):
         for name in ("d/old", "new/e/f"):
             self.assert_ok(self.client.request({"cmd": "put", "filename": name}, b"next")[0])
             self.assertEqual((self.daemon.root / name).read_bytes(), b"next")
+
+
+class Reads(StoreTest):
+    """What is read of a disk that fails, or of a file that somebody changes, is never made up."""
+
+    def setUp(self):
+        super().setUp()
+        self.client = self.connect(receive_buffer=4096)
+        self.content = os.urandom(8 * MIB)
+        self.assert_ok(self.client.request({"cmd": "put", "filename": "f"}, self.content)[0])
+
+    def assert_cut(self, head):
+        """The connection ends inside the body, which is right as far as it goes."""
+        self.assertEqual(head["data_size"], len(self.content))
+        body = bytearray()
+        with contextlib.suppress(Closed):
+            while part := self.client.recv_some():
+                body += part
+        self.assertLess(len(body), len(self.content))
+        self.assertEqual(body, self.content[:len(body)])
+        client = self.connect()
+        self.assert_echoes(client)
+        return client
+
+    def test_a_get_from_a_disk_that_fails_ends_inside_the_body(self):
+        self.client.send_frame({"cmd": "get", "filename": "f"})
+        head = self.client.recv_head()
+        with Strace(self.pid, "sendfile", ["sendfile:error=EIO"]) as strace:
+            client = self.assert_cut(head)
+        self.assertGreater(strace.injected(), 0)
+        self.assertEqual(client.request({"cmd": "get", "filename": "f"})[1], self.content)
+
+    def test_a_get_of_a_file_that_is_cut_meanwhile_ends_inside_the_body(self):
+        self.client.send_frame({"cmd": "get", "filename": "f"})
+        head = self.client.recv_head()
+        os.truncate(self.daemon.root / "f", 1000)
+        client = self.assert_cut(head)
+        # What is there is not what was stored, and can be known.
+        self.assert_error(client.request({"cmd": "verify", "filename": "f"})[0], "checksum_mismatch")
+
+    def test_a_list_and_a_verify_on_a_disk_that_fails_are_io_error(self):
+        for cmd, call in (("verify", "pread64"), ("list", "getdents64"), ("stat", "newfstatat"),
+                          ("get", "openat2")):
+            with self.subTest(cmd):
+                request = {"cmd": cmd, "filename": "f"} if cmd != "list" else {"cmd": cmd}
+                with Strace(self.pid, call, [f"{call}:error=EIO"]) as strace:
+                    header, _ = self.client.request(request)
+                self.assert_error(header, "io_error")
+                self.assertGreater(strace.injected(), 0)
+                self.assert_ok(self.client.request(request)[0])
+
+    def test_the_stores_own_folder_may_be_removed_at_any_time(self):
+        request = {"cmd": "put", "filename": "f", "id": 1, "more": True}
+        self.client.send_frame(request, bytes(2 * MIB))
+        self.assertTrue(eventually(lambda: [each.stat().st_size for each in self.temporaries()] ==
+                                   [2 * MIB]))
+        shutil.rmtree(self.daemon.root / ".cleave")
+        self.client.send_frame({"id": 1}, b"end")
+        header, _ = self.client.recv_frame()
+        self.assertEqual(header["status"], "error", header)
+        self.assertEqual(self.contents(), {"f": self.content})
+        self.assert_ok(self.client.request({"cmd": "put", "filename": "f"}, NEW)[0])
+        self.assertEqual(self.contents(), {"f": NEW})
 
 
 class Limits(StoreTest):
