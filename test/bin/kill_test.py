@@ -10,7 +10,7 @@ import unittest
 
 from daemon_case import LONG
 from store_history import History, seed_of_this_run
-from store_operations import BEFORE, EFFECT, OPERATIONS, StoreTest
+from store_operations import BEFORE, OPERATIONS, StoreTest
 from support import Daemon
 from tracing import Strace
 
@@ -40,8 +40,7 @@ class KillsAtEveryStep(StoreTest):
     """strace kills it as it is about to make a call."""
 
     def setUp(self):
-        super().setUp()
-        self.client = self.connect()
+        self.serve_by_steps()
 
     def test_84_killed_at_any_step_it_leaves_the_old_or_the_new(self):
         for operation in OPERATIONS:
@@ -56,7 +55,7 @@ class KillsAtEveryStep(StoreTest):
                     self.pid = self.daemon.process.pid
                     self.assertEqual(self.assert_old_or_new(operation), happened)
                     self.client = self.connect()
-                happened = happened or step.call in EFFECT
+                happened = happened or step.happens()
 
 
 if __name__ == "__main__":

@@ -45,8 +45,7 @@ class PowerCuts(StoreTest):
         self.assertGreater(history.in_flight, 0)
 
     def test_85_a_power_cut_at_any_step_leaves_the_old_or_the_new(self):
-        self.serve(root=self.disk.path / "files")
-        self.client = self.connect()
+        self.serve_by_steps(root=self.disk.path / "files")
         seen = set()
         for operation in OPERATIONS if LONG else OPERATIONS[:1]:
             for step in self.steps(operation):

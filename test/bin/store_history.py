@@ -72,6 +72,7 @@ class Upload:
     content: bytes
     durable: int = 0  # what was acknowledged
     sent: int = 0  # what may have come
+    dropping: bool = False  # it was asked to be forgotten
 
 
 class Broken(AssertionError):
@@ -79,13 +80,12 @@ class Broken(AssertionError):
 
 
 class History:
-    def __init__(self, seed, power=False, options=()):
+    def __init__(self, seed, power=False):
         """`power`: it is the power that is struck. What is said after that would not have come, and
         counts for nothing: a system without its disk answers this and that (XFS calls it a success
         to sync a directory whose changes it has just given up)."""
         self.seed = seed
         self.power = power
-        self.options = frozenset(options)
         self.acknowledged = 0  # operations, in all runs
         self.in_flight = 0  # those that a crash has met
         self.log = []
@@ -179,9 +179,10 @@ class History:
         for operation in self._operations:
             self._check_move(operation, found)
         with Client(daemon.address) as client:
-            kept = sum([worker.check_uploads(client, found) for worker in self._workers])
+            for worker in self._workers:
+                worker.check_uploads(client)
             self._check_digests(client, found)
-        self._check_leftovers(daemon.root, kept)
+        self._check_leftovers(daemon.root)
         self._say_failures()
         self._base = found
         self._operations = []
@@ -232,15 +233,17 @@ class History:
             if header.get("status") != "ok":
                 self.fails(f"verify of {name}: {header}")
 
-    def _check_leftovers(self, root, partials):
-        left = []
+    def _check_leftovers(self, root):
+        known = {each for worker in self._workers for each in worker.all_uploads}
+        completed = {each for worker in self._workers for each in worker.completed}
         for folder, _, files in os.walk(root / ".cleave"):
-            left += [os.path.relpath(os.path.join(folder, file), root) for file in files]
-        temporary = [each for each in left if each.startswith(".cleave/tmp/")]
-        if temporary:
-            self.fails(f"temporary files are left: {temporary}")
-        if not partials and len(left) > len(temporary):
-            self.fails(f"there is no upload, and files of one are left: {left}")
+            for file in files:
+                path = os.path.relpath(os.path.join(folder, file), root)
+                identifier, _, kind = file.rpartition(".")
+                # A kill may have come before there was anything to go on with.
+                upload = folder.endswith("uploads") and identifier in known
+                if not upload or (kind == "data" and identifier in completed):
+                    self.fails(f"{path} is left")
 
     def _say_failures(self):
         if self._failures:
@@ -257,7 +260,10 @@ class Worker:
         self.folder = f"w{number}"
         self.names = [f"{self.folder}/{name}" for name in OWN]
         self.files = {}
-        self.uploads = {}
+        self.uploads = {}  # those that can be gone on with
+        self.all_uploads = set()
+        self.completed = set()
+        self.dropped = set()
         self.count = 0
 
     def run(self, address, stop):
@@ -317,8 +323,9 @@ class Worker:
         if "sha256" in operation.request and header["sha256"] != operation.request["sha256"]:
             self.history.fails(f"{operation.request} was answered with {header}")
         upload = self.uploads.get(operation.request.get("upload"))
-        if upload and operation.request["cmd"] == "delete":
-            self.uploads.pop(operation.request["upload"])
+        if upload and upload.dropping:
+            del self.uploads[operation.request["upload"]]
+            self.dropped.add(operation.request["upload"])
         elif upload and operation.effects:
             upload.durable = len(upload.content)
         elif upload:
@@ -332,8 +339,6 @@ class Worker:
         """An operation on names that are free, its body, and into how many frames it goes."""
         kinds = {self.put: 60, self.put_new: 10, self.delete: 10, self.move: 12,
                  self.delete_folder: 4, self.shared: 12}
-        if "upload" in self.history.options:
-            kinds |= {self.upload: 20}
         make = self.random.choices(list(kinds), list(kinds.values()))[0]
         return make(free)
 
@@ -415,18 +420,19 @@ class Worker:
     def upload(self, free):
         """The next part of one that has begun, or the first of a new one."""
         open_ones = [each for each, upload in self.uploads.items()
-                     if upload.name in free and upload.durable == upload.sent < len(upload.content)]
+                     if upload.name in free and upload.sent < len(upload.content)]
         if open_ones and self.random.random() < 0.8:
             identifier = self.random.choice(open_ones)
             upload = self.uploads[identifier]
             free.remove(upload.name)
             if self.random.random() < 0.05:
-                upload.sent = len(upload.content) + 1  # nobody goes on with it
+                upload.dropping = True
                 return Operation({"cmd": "delete", "upload": identifier}, {},
                                  frozenset({"ok"})), b"", 0
         else:
             self.count += 1
             identifier = f"{self.folder}-{self.count}"
+            self.all_uploads.add(identifier)
             upload = self.uploads[identifier] = Upload(free.pop(), self.content() + b"!")
         left = len(upload.content) - upload.durable
         part = left if self.random.random() < 0.4 else self.random.randrange(left)
@@ -441,26 +447,28 @@ class Worker:
             request.pop("sha256", None)
         return Operation(request, effects, frozenset({"ok"})), body, self.random.choice([0, 0, 2])
 
-    def check_uploads(self, client, found):
-        """Where each of them stands; how many can be gone on with."""
+    def check_uploads(self, client):
+        """Where each of them stands."""
+        for identifier in self.dropped:
+            header, _ = client.request({"cmd": "stat", "upload": identifier})
+            if header.get("code") != "not_found":
+                self.history.fails(f"upload {identifier} was dropped: {header}")
+        self.dropped.clear()
         for identifier, upload in list(self.uploads.items()):
             size = len(upload.content)
             header, _ = client.request({"cmd": "stat", "upload": identifier})
-            said = f"upload {identifier} of {size} bytes, {upload.durable} acknowledged, " \
-                   f"{upload.sent} sent: {header}"
             if header["status"] != "ok":
-                # One whose first put was not answered, that was deleted, or whose name was taken
-                # just before that could be noted.
-                unknown = upload.durable == 0 or upload.sent > size
-                if header["code"] != "not_found" or not unknown:
-                    self.history.fails(said)
+                # Nothing was acknowledged of it, or it was to be forgotten.
+                right = header["code"] == "not_found" and (upload.durable == 0 or upload.dropping)
                 del self.uploads[identifier]
             elif header.get("complete"):
-                if upload.sent != size:
-                    self.history.fails(said)
+                right = upload.sent == size and not upload.dropping
+                self.completed.add(identifier)
                 del self.uploads[identifier]
             else:
-                if not upload.durable <= header["offset"] <= upload.sent or upload.durable == size:
-                    self.history.fails(said)
+                right = upload.durable <= header["offset"] <= upload.sent and upload.durable < size
                 upload.durable = upload.sent = header["offset"]
-        return len(self.uploads)
+                upload.dropping = False
+            if not right:
+                self.history.fails(f"{upload.durable} of the {size} bytes of upload {identifier} were "
+                                   f"acknowledged, {upload.sent} sent: {header}")

@@ -71,7 +71,7 @@ class Damage(unittest.TestCase):
 
     def test_a_temporary_file_that_is_left(self):
         (self.daemon.root / ".cleave" / "tmp" / "put-left").write_bytes(b"")
-        self.assert_found("temporary files are left")
+        self.assert_found("put-left is left")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ import unittest
 
 from daemon_case import SANITIZED
 
+# Makes a daemon do one thing after the other on its disk: strace counts the calls of each thread.
+ONE_THREAD = {"UV_THREADPOOL_SIZE": "1"}
+NAMING = ("renameat", "renameat2", "unlinkat")
 CALL = re.compile(r"(\d+) +(\w+)\((.*)")
 
 
@@ -58,17 +61,18 @@ class Step:
     number: int
     text: str = dataclasses.field(compare=False)
 
-    def __str__(self):
-        return f"{self.call} {self.number}"
+    def happens(self):
+        """Whether this makes a difference that can be seen: a name outside the store's own folder is
+        given or taken."""
+        folders = re.findall(r"<([^>]*)>", self.text)
+        return self.call in NAMING and "/.cleave" not in folders[-1]
 
     def fault(self, what):
         return f"{self.call}:{what}:when={self.number}"
 
 
 def steps(daemon, operation):
-    """The calls about the store's files that `operation` has the daemon make, in their order.
-
-    It has to be one that a single job in the pool does: calls are counted by thread."""
+    """The calls about the store's files that `operation` has the daemon make, in their order."""
     with Strace(daemon.process.pid, "%file,%desc") as strace:
         operation()
     root = os.path.realpath(daemon.root)
