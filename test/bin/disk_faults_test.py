@@ -16,7 +16,7 @@ import unittest
 from daemon_case import LONG, MIB
 from disks import Disk, MemoryDisk
 from process_facts import descriptors, eventually
-from store_operations import BEFORE, NEW, OLD, OPERATIONS, StoreTest
+from store_operations import BEFORE, NEW, OLD, OPERATIONS, UPLOADS, StoreTest
 from tracing import Strace
 
 from adversary.peer import Closed
@@ -54,21 +54,21 @@ class EveryStep(StoreTest):
 
     def test_79_an_error_at_any_step_is_said_and_leaves_the_old_or_the_new(self):
         tried = 0
-        for operation in OPERATIONS:
+        for operation in OPERATIONS + UPLOADS:
             before = True
             for step in self.steps(operation):
                 before = before and not step.happens()
                 for error in self.errors(step):
                     with self.subTest(operation.name, step=step, text=step.text, error=error):
                         tried += 1
-                        header = self.request_with(operation, step.fault(f"error={error}"))
-                        happened = self.assert_old_or_new(operation)
+                        header = self.request_with(operation, step, error)
                         if step.call in NOT_NEEDED:
                             self.assert_ok(header)
-                            self.assertTrue(happened)
+                            self.assert_old_or_new(operation, new=True)
                         else:
                             self.assert_error(header, CODES[error])
-                            self.assertEqual(happened, not before and not step.happens())
+                            self.assert_old_or_new(operation, new=not before and not step.happens())
+                        self.assert_can_be_gone_on_with(operation)
                         self.assert_works_again()
         self.assertGreater(tried, 50)
 
@@ -92,12 +92,12 @@ class EveryStep(StoreTest):
 
     def test_what_the_system_does_not_know_is_done_in_another_way(self):
         tried = set()
-        for operation in OPERATIONS:
+        for operation in OPERATIONS + UPLOADS:
             for step in self.steps(operation):
                 for error in INSTEAD.get(step.call, ()):
                     with self.subTest(operation.name, step=step, error=error):
                         tried.add((step.call, error))
-                        self.assert_ok(self.request_with(operation, step.fault(f"error={error}")))
+                        self.assert_ok(self.request_with(operation, step, error))
                         self.assertTrue(self.assert_old_or_new(operation))
         self.assertIn(("openat2", "ENOSYS"), tried)
         self.assertIn(("renameat2", "EINVAL"), tried)
@@ -114,10 +114,10 @@ class EveryStep(StoreTest):
         self.assertEqual(self.temporaries(), [])
         self.assertEqual(self.contents(), BEFORE)
 
-    def request_with(self, operation, fault):
+    def request_with(self, operation, step, error):
         """The answer to the operation, one of whose calls fails."""
-        self.set_contents(self.client, BEFORE)
-        with Strace(self.daemon.process.pid, fault.split(":")[0], [fault]) as strace:
+        self.prepare(operation)
+        with step.fault(self.pid, f"error={error}") as strace:
             header, _ = self.client.request(operation.request, operation.body)
         self.assertEqual(strace.injected(), 1, strace.lines)
         return header
@@ -254,7 +254,9 @@ class FullDisks(StoreTest):
 
     def serve_on(self, disk):
         self.disk = self.enterContext(disk)
-        self.serve(root=self.disk.path / "files")
+        # All of it is to be used.
+        self.serve(root=self.disk.path / "files",
+                   config="[limits]\nstore_free_bytes = 0\nstore_free_files = 0\n")
         self.client = self.connect()
         self.set_contents(self.client, BEFORE)
 

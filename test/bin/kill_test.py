@@ -10,9 +10,10 @@ import unittest
 
 from daemon_case import LONG
 from store_history import History, seed_of_this_run
-from store_operations import BEFORE, OPERATIONS, StoreTest
+from store_operations import OPERATIONS, UPLOADS, StoreTest
 from support import Daemon
-from tracing import Strace
+
+from adversary.peer import Closed
 
 KILLS = 1_000 if LONG else 25
 
@@ -43,18 +44,20 @@ class KillsAtEveryStep(StoreTest):
         self.serve_by_steps()
 
     def test_84_killed_at_any_step_it_leaves_the_old_or_the_new(self):
-        for operation in OPERATIONS:
+        for operation in OPERATIONS + UPLOADS:
             happened = False
             for step in self.steps(operation):
                 with self.subTest(operation.name, step=step):
-                    self.set_contents(self.client, BEFORE)
-                    with Strace(self.pid, step.call, [step.fault("signal=KILL")]):
-                        self.client.send_frame(operation.request, operation.body)
-                        self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
+                    self.client = self.connect()
+                    self.prepare(operation)
+                    with step.fault(self.pid, "signal=KILL"), self.assertRaises((Closed, OSError)):
+                        self.client.request(operation.request, operation.body)
+                    self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
                     self.daemon.restart()
                     self.pid = self.daemon.process.pid
-                    self.assertEqual(self.assert_old_or_new(operation), happened)
+                    self.assert_old_or_new(operation, new=happened)
                     self.client = self.connect()
+                    self.assert_can_be_gone_on_with(operation)
                 happened = happened or step.happens()
 
 

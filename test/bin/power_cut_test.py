@@ -12,9 +12,10 @@ import unittest
 from daemon_case import LONG, SANITIZED
 from disks import Disk
 from store_history import Broken, History, seed_of_this_run
-from store_operations import BEFORE, OPERATIONS, StoreTest
+from store_operations import OPERATIONS, UPLOADS, StoreTest
 from support import Daemon
-from tracing import Strace
+
+from adversary.peer import Closed
 
 CUTS = 50 if LONG else 2
 
@@ -25,8 +26,8 @@ class PowerCuts(StoreTest):
     def setUp(self):
         self.disk = self.enterContext(Disk(self.kind))
 
-    def daemon_on_disk(self, **more):
-        return self.enterContext(Daemon(root=self.disk.path / "files", **more))
+    def daemon_on_disk(self, *options, **more):
+        return self.enterContext(Daemon(*options, root=self.disk.path / "files", **more))
 
     def test_85_what_was_acknowledged_is_there_after_a_power_cut_and_nothing_by_half(self):
         seed = seed_of_this_run()
@@ -47,18 +48,20 @@ class PowerCuts(StoreTest):
     def test_85_a_power_cut_at_any_step_leaves_the_old_or_the_new(self):
         self.serve_by_steps(root=self.disk.path / "files")
         seen = set()
-        for operation in OPERATIONS if LONG else OPERATIONS[:1]:
+        for operation in OPERATIONS + UPLOADS if LONG else (OPERATIONS[0], UPLOADS[2]):
             for step in self.steps(operation):
                 with self.subTest(operation.name, step=step):
-                    self.set_contents(self.client, BEFORE)
-                    with Strace(self.pid, step.call, [step.fault("signal=KILL")]):
-                        self.client.send_frame(operation.request, operation.body)
-                        self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
+                    self.client = self.connect()
+                    self.prepare(operation)
+                    with step.fault(self.pid, "signal=KILL"), self.assertRaises((Closed, OSError)):
+                        self.client.request(operation.request, operation.body)
+                    self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
                     self.disk.cut_power()
                     self.daemon.restart(between=self.disk.power_on)
                     self.pid = self.daemon.process.pid
                     seen.add(self.assert_old_or_new(operation))
                     self.client = self.connect()
+                    self.assert_can_be_gone_on_with(operation)
         self.assertIn(False, seen)
 
     def test_a_file_that_was_not_synced_is_lost(self):
@@ -77,12 +80,30 @@ class PowerCuts(StoreTest):
         lost = self.disk.path / "lost"
         self.assertTrue(not lost.exists() or lost.read_bytes() != b"x" * 100_000)
 
+    def test_85_with_the_content_alone_durable_what_is_there_is_whole(self):
+        seed = seed_of_this_run()
+        choice = random.Random(seed)
+        history = History(seed, power=True, names=False, uploads=False)
+        daemon = self.daemon_on_disk("--durability", "data")
+        for _ in range(CUTS):
+            history.strike(choice.randint(50, 600), self.disk.cut_power)
+            history.run(daemon.address)
+            daemon.restart(between=self.disk.power_on)
+            history.check(daemon)
+        self.assertGreater(history.acknowledged, CUTS)
+
+    def test_a_store_that_is_not_to_be_durable_is_found_out(self):
+        """The history tells such a store from a good one."""
+        self.assert_found_out(self.daemon_on_disk("--durability", "none"))
+
     @unittest.skipUnless(shutil.which("strace") and not SANITIZED, "needs strace")
     def test_a_store_that_does_not_sync_is_found_out(self):
         """The history tells such a store from a good one."""
         lying = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync",
                  "-e", "inject=fsync,fdatasync:retval=0")
-        daemon = self.daemon_on_disk(prefix=lying)
+        self.assert_found_out(self.daemon_on_disk(prefix=lying))
+
+    def assert_found_out(self, daemon):
         history = History(seed_of_this_run(), power=True)
         history.strike(300, self.disk.cut_power)
         history.run(daemon.address)

@@ -80,12 +80,15 @@ class Broken(AssertionError):
 
 
 class History:
-    def __init__(self, seed, power=False):
+    def __init__(self, seed, power=False, names=True, uploads=True):
         """`power`: it is the power that is struck. What is said after that would not have come, and
         counts for nothing: a system without its disk answers this and that (XFS calls it a success
-        to sync a directory whose changes it has just given up)."""
+        to sync a directory whose changes it has just given up). Without `names` a file may have
+        none, or its old content, as durability = data has it."""
         self.seed = seed
         self.power = power
+        self.names = names
+        self.uploads = uploads
         self.acknowledged = 0  # operations, in all runs
         self.in_flight = 0  # those that a crash has met
         self.log = []
@@ -176,8 +179,9 @@ class History:
         names = {name for each in self._operations for name in each.effects}
         for name in sorted(names | set(self._base) | set(found)):
             self._check_name(name, found.get(name))
-        for operation in self._operations:
-            self._check_move(operation, found)
+        if self.names:
+            for operation in self._operations:
+                self._check_move(operation, found)
         with Client(daemon.address) as client:
             for worker in self._workers:
                 worker.check_uploads(client)
@@ -207,6 +211,8 @@ class History:
         writes = [(each.begun, each.ended, each.effects[name]) for each in self._operations
                   if name in each.effects and each.may_have_happened()]
         writes.append((-1, -1, self._base.get(name)))
+        if not self.names:
+            return {ABSENT, *(content for _, _, content in writes)}
         certain = [each for each in self._operations if name in each.effects and each.code == "ok"]
         return {content for _, ended, content in writes
                 if ended is None or not any(each.begun > ended for each in certain)}
@@ -339,6 +345,8 @@ class Worker:
         """An operation on names that are free, its body, and into how many frames it goes."""
         kinds = {self.put: 60, self.put_new: 10, self.delete: 10, self.move: 12,
                  self.delete_folder: 4, self.shared: 12}
+        if self.history.uploads:
+            kinds[self.upload] = 20
         make = self.random.choices(list(kinds), list(kinds.values()))[0]
         return make(free)
 

@@ -16,6 +16,7 @@ class Operation:
     request: dict
     body: bytes
     effects: dict  # what it makes of which names
+    first: bytes = b""  # of an upload: what was acknowledged of it before
 
 
 OPERATIONS = [
@@ -31,6 +32,14 @@ OPERATIONS = [
     Operation("a move to a free name", {"cmd": "move", "filename": "d/old", "to": "new/f",
                                         "overwrite": False}, b"", {"d/old": None, "new/f": OLD}),
 ]
+UPLOAD = {"cmd": "put", "upload": "u", "file_size": len(NEW)}
+UPLOADS = [
+    Operation("an upload at once", UPLOAD | {"filename": "d/old"}, NEW, {"d/old": NEW}),
+    Operation("the first part of an upload", UPLOAD | {"filename": "d/old"}, NEW[:5000], {}),
+    Operation("the last part of an upload", UPLOAD | {"filename": "new/e/f", "offset": 5000},
+              NEW[5000:], {"new/e/f": NEW}, NEW[:5000]),
+    Operation("an upload that is dropped", {"cmd": "delete", "upload": "u"}, b"", {}, NEW[:5000]),
+]
 BEFORE = {"d/old": OLD, "other": b"another one"}
 
 
@@ -39,6 +48,9 @@ class StoreTest(DaemonTest):
         """A daemon whose calls come in an order that is always the same."""
         self.serve(env=os.environ | ONE_THREAD, **more)
         self.client = self.connect()
+        # The folder of uploads is there from now on.
+        self.assert_ok(self.client.request(UPLOAD | {"filename": "f"}, NEW)[0])
+        self.assert_ok(self.client.request({"cmd": "delete", "filename": "f"})[0])
 
     def contents(self):
         """Of all files but the store's own."""
@@ -59,19 +71,50 @@ class StoreTest(DaemonTest):
                 self.assert_ok(client.request({"cmd": "put", "filename": name}, content)[0])
         self.assertEqual(self.contents(), contents)
 
+    def prepare(self, operation):
+        """All is as it is to be before the operation."""
+        self.set_contents(self.client, BEFORE)
+        self.client.request({"cmd": "delete", "upload": "u"})
+        if operation.first:
+            name = operation.request.get("filename", "d/old")
+            header, _ = self.client.request(UPLOAD | {"filename": name}, operation.first)
+            self.assert_ok(header)
+            self.assertEqual(header["offset"], len(operation.first))
+
+    def assert_can_be_gone_on_with(self, operation):
+        """An upload is kept up to what was acknowledged at least, and becomes what it was to be."""
+        header, _ = self.client.request({"cmd": "stat", "upload": "u"})
+        if header["status"] == "error":
+            self.assert_error(header, "not_found")
+            self.assertTrue(not operation.first or operation.request["cmd"] == "delete")
+            return
+        if header.get("complete"):
+            self.assertEqual(self.contents(), BEFORE | operation.effects)
+            return
+        offset = header["offset"]
+        self.assertGreaterEqual(offset, len(operation.first))
+        name = header["filename"]
+        header, _ = self.client.request(UPLOAD | {"filename": name, "offset": offset}, NEW[offset:])
+        self.assert_ok(header)
+        self.assertEqual(self.contents(), BEFORE | {name: NEW})
+
     def steps(self, operation):
         """The calls of which it consists."""
-        self.set_contents(self.client, BEFORE)
+        self.client = self.connect()
+        self.prepare(operation)
         found = steps(self.daemon, lambda: self.assert_ok(
             self.client.request(operation.request, operation.body)[0]))
-        self.assertEqual(sum(each.happens() for each in found), 1, found)
+        self.assertEqual(sum(each.happens() for each in found), bool(operation.effects), found)
         return found
 
-    def assert_old_or_new(self, operation):
-        """True if it has happened: its effects are there or not, all of them, and nothing else."""
+    def assert_old_or_new(self, operation, new=None):
+        """Its effects are there or not, all of them, and nothing else; with `new` it is known which.
+        True if they are."""
         contents = self.contents()
         after = {name: content for name, content in (BEFORE | operation.effects).items()
                  if content is not None}
         self.assertIn(contents, (BEFORE, after))
         self.assertEqual(self.temporaries(), [])
+        if operation.effects and new is not None:
+            self.assertEqual(contents == after, new)
         return contents == after

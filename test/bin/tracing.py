@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The calls by which cleaved works on its disk, watched and made to fail one by one."""
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -19,9 +20,10 @@ CALL = re.compile(r"(\d+) +(\w+)\((.*)")
 
 
 class Strace:
-    """Watches a process in a `with`; `calls` and `faults` are what follows trace= and inject=."""
+    """Watches a process in a `with`; `calls` and `faults` are what follows trace= and inject=. With
+    `path` only calls that touch that file or folder count."""
 
-    def __init__(self, pid, calls, faults=()):
+    def __init__(self, pid, calls, faults=(), path=None):
         if shutil.which("strace") is None or SANITIZED:
             raise unittest.SkipTest("needs strace, and a build without a sanitizer")
         self._folder = tempfile.TemporaryDirectory(prefix="cleave-test-")
@@ -30,6 +32,8 @@ class Strace:
                          "-e", f"trace={calls}"]
         for fault in faults:
             self._command += ["-e", f"inject={fault}"]
+        if path is not None:
+            self._command += ["-P", path]
         self.lines = []
 
     def __enter__(self):
@@ -55,11 +59,19 @@ class Strace:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A call of an operation: the `number`-th of this name in its thread."""
+    """A call of an operation: the `number`-th of this name."""
 
     call: str
     number: int
-    text: str = dataclasses.field(compare=False)
+    text: str
+    path: str | None
+
+    def __str__(self):
+        return f"{self.call} {self.number}"
+
+    def fault(self, pid, what):
+        """Watches the process, whose call is to fail."""
+        return Strace(pid, self.call, [f"{self.call}:{what}:when={self.number}"], self.path)
 
     def happens(self):
         """Whether this makes a difference that can be seen: a name outside the store's own folder is
@@ -67,23 +79,22 @@ class Step:
         folders = re.findall(r"<([^>]*)>", self.text)
         return self.call in NAMING and "/.cleave" not in folders[-1]
 
-    def fault(self, what):
-        return f"{self.call}:{what}:when={self.number}"
-
 
 def steps(daemon, operation):
     """The calls about the store's files that `operation` has the daemon make, in their order."""
     with Strace(daemon.process.pid, "%file,%desc") as strace:
         operation()
     root = os.path.realpath(daemon.root)
-    counts = {}
+    counts = collections.Counter()
     found = []
     for line in strace.lines:
         match = CALL.match(line)
         if match is None:
             continue
         thread, call, text = match.groups()
-        number = counts[thread, call] = counts.get((thread, call), 0) + 1
+        # Of sockets, and to wake others, one reads and writes as well.
+        path = text.split("<")[1].split(">")[0] if call in ("read", "write") and "<" in text else None
+        counts[thread, call, path] += 1
         if f"<{root}" in text and call != "close":
-            found.append(Step(call, number, text))
+            found.append(Step(call, counts[thread, call, path], text, path))
     return found
