@@ -50,9 +50,10 @@ class KillsAtEveryStep(StoreTest):
                 with self.subTest(operation.name, step=step):
                     self.client = self.connect()
                     self.prepare(operation)
-                    with step.fault(self.pid, "signal=KILL"), self.assertRaises((Closed, OSError)):
-                        self.client.request(operation.request, operation.body)
-                    self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
+                    with step.fault(self.pid, "signal=KILL"):
+                        with self.assertRaises((Closed, OSError)):
+                            self.client.request(operation.request, operation.body)
+                        self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
                     self.daemon.restart()
                     self.pid = self.daemon.process.pid
                     self.assert_old_or_new(operation, new=happened)

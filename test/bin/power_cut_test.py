@@ -53,9 +53,10 @@ class PowerCuts(StoreTest):
                 with self.subTest(operation.name, step=step):
                     self.client = self.connect()
                     self.prepare(operation)
-                    with step.fault(self.pid, "signal=KILL"), self.assertRaises((Closed, OSError)):
-                        self.client.request(operation.request, operation.body)
-                    self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
+                    with step.fault(self.pid, "signal=KILL"):
+                        with self.assertRaises((Closed, OSError)):
+                            self.client.request(operation.request, operation.body)
+                        self.assertEqual(self.daemon.wait(), -signal.SIGKILL)
                     self.disk.cut_power()
                     self.daemon.restart(between=self.disk.power_on)
                     self.pid = self.daemon.process.pid

@@ -72,6 +72,7 @@ class Upload:
     content: bytes
     durable: int = 0  # what was acknowledged
     sent: int = 0  # what may have come
+    done: bool = False  # it was acknowledged as a whole
     dropping: bool = False  # it was asked to be forgotten
 
 
@@ -333,7 +334,7 @@ class Worker:
             del self.uploads[operation.request["upload"]]
             self.dropped.add(operation.request["upload"])
         elif upload and operation.effects:
-            upload.durable = len(upload.content)
+            upload.done = True
         elif upload:
             upload.durable = header["offset"]
             if upload.durable != upload.sent:
@@ -428,7 +429,7 @@ class Worker:
     def upload(self, free):
         """The next part of one that has begun, or the first of a new one."""
         open_ones = [each for each, upload in self.uploads.items()
-                     if upload.name in free and upload.sent < len(upload.content)]
+                     if upload.name in free and not upload.done]
         if open_ones and self.random.random() < 0.8:
             identifier = self.random.choice(open_ones)
             upload = self.uploads[identifier]
@@ -443,7 +444,8 @@ class Worker:
             self.all_uploads.add(identifier)
             upload = self.uploads[identifier] = Upload(free.pop(), self.content() + b"!")
         left = len(upload.content) - upload.durable
-        part = left if self.random.random() < 0.4 else self.random.randrange(left)
+        # Of one that was struck as it took its name there may be nothing left to send.
+        part = left if self.random.random() < 0.4 or left == 0 else self.random.randrange(left)
         body = upload.content[upload.durable:upload.durable + part]
         upload.sent = upload.durable + part
         request = {"cmd": "put", "upload": identifier, "filename": upload.name,
@@ -467,14 +469,15 @@ class Worker:
             header, _ = client.request({"cmd": "stat", "upload": identifier})
             if header["status"] != "ok":
                 # Nothing was acknowledged of it, or it was to be forgotten.
-                right = header["code"] == "not_found" and (upload.durable == 0 or upload.dropping)
+                right = header["code"] == "not_found" and not upload.done and (
+                    upload.durable == 0 or upload.dropping)
                 del self.uploads[identifier]
             elif header.get("complete"):
                 right = upload.sent == size and not upload.dropping
                 self.completed.add(identifier)
                 del self.uploads[identifier]
             else:
-                right = upload.durable <= header["offset"] <= upload.sent and upload.durable < size
+                right = upload.durable <= header["offset"] <= upload.sent and not upload.done
                 upload.durable = upload.sent = header["offset"]
                 upload.dropping = False
             if not right:

@@ -75,6 +75,8 @@ class StoreTest(DaemonTest):
         """All is as it is to be before the operation."""
         self.set_contents(self.client, BEFORE)
         self.client.request({"cmd": "delete", "upload": "u"})
+        for left in self.temporaries():
+            left.unlink()  # by a step before, which has been told to have failed
         if operation.first:
             name = operation.request.get("filename", "d/old")
             header, _ = self.client.request(UPLOAD | {"filename": name}, operation.first)
