@@ -16,6 +16,7 @@ from support import Daemon
 from adversary.peer import Closed
 
 KILLS = 1_000 if LONG else 25
+STEPS_OF = OPERATIONS + UPLOADS if LONG else (OPERATIONS[1], OPERATIONS[5], UPLOADS[2])
 
 
 class Kills(unittest.TestCase):
@@ -44,7 +45,7 @@ class KillsAtEveryStep(StoreTest):
         self.serve_by_steps()
 
     def test_84_killed_at_any_step_it_leaves_the_old_or_the_new(self):
-        for operation in OPERATIONS + UPLOADS:
+        for operation in STEPS_OF:
             happened = False
             for step in self.steps(operation):
                 with self.subTest(operation.name, step=step):

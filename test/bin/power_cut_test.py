@@ -18,6 +18,7 @@ from support import Daemon
 from adversary.peer import Closed
 
 CUTS = 50 if LONG else 2
+STEPS_OF = OPERATIONS + UPLOADS if LONG else UPLOADS[2:3]
 
 
 class PowerCuts(StoreTest):
@@ -48,7 +49,7 @@ class PowerCuts(StoreTest):
     def test_85_a_power_cut_at_any_step_leaves_the_old_or_the_new(self):
         self.serve_by_steps(root=self.disk.path / "files")
         seen = set()
-        for operation in OPERATIONS + UPLOADS if LONG else (OPERATIONS[0], UPLOADS[2]):
+        for operation in STEPS_OF:
             for step in self.steps(operation):
                 with self.subTest(operation.name, step=step):
                     self.client = self.connect()
