@@ -19,6 +19,8 @@ from adversary.peer import Closed
 
 CUTS = 50 if LONG else 2
 STEPS_OF = OPERATIONS + UPLOADS if LONG else UPLOADS[2:3]
+# Between two of these a power cut makes no difference; the long run tries all.
+CALLS = {"fsync", "fdatasync", "renameat", "renameat2", "mkdirat", "unlinkat"}
 
 
 class PowerCuts(StoreTest):
@@ -51,6 +53,8 @@ class PowerCuts(StoreTest):
         seen = set()
         for operation in STEPS_OF:
             for step in self.steps(operation):
+                if not LONG and step.call not in CALLS:
+                    continue
                 with self.subTest(operation.name, step=step):
                     self.client = self.connect()
                     self.prepare(operation)
