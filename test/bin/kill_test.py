@@ -8,7 +8,8 @@ import signal
 import tempfile
 import unittest
 
-from daemon_case import LONG
+from daemon_case import LONG, MIB
+from process_facts import eventually
 from store_history import History, seed_of_this_run
 from store_operations import OPERATIONS, UPLOADS, StoreTest
 from support import Daemon
@@ -61,6 +62,30 @@ class KillsAtEveryStep(StoreTest):
                     self.client = self.connect()
                     self.assert_can_be_gone_on_with(operation)
                 happened = happened or step.happens()
+
+
+class KilledUploads(StoreTest):
+    def test_84_an_upload_goes_on_behind_what_was_durable(self):
+        self.strike_upload(self.daemon.restart)
+
+    def test_84_an_upload_that_begins_anew_with_the_id_of_another_is_the_new_one(self):
+        client = self.connect()
+        request = {"cmd": "put", "upload": "u", "filename": "f", "file_size": 2 * MIB}
+        old, new = bytes(2 * MIB), bytes([1]) * (2 * MIB)
+        self.assert_ok(client.request(request, old)[0])
+        client.send_frame(request | {"id": 1, "more": True}, new[:MIB + MIB // 2])
+        data = self.daemon.root / ".cleave" / "uploads" / "u.data"
+        self.assertTrue(eventually(lambda: data.exists() and data.stat().st_size > 0))
+        self.daemon.restart()
+        client = self.connect()
+        header, _ = client.request({"cmd": "stat", "upload": "u"})
+        if header["status"] == "ok":
+            self.assertNotIn("complete", header)
+            self.assertLessEqual(header["offset"], MIB + MIB // 2)
+        offset = header.get("offset", 0)
+        self.assertEqual((self.daemon.root / "f").read_bytes(), old)
+        self.assert_ok(client.request(request | {"offset": offset}, new[offset:])[0])
+        self.assertEqual((self.daemon.root / "f").read_bytes(), new)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,14 @@ class PowerCuts(StoreTest):
         lost = self.disk.path / "lost"
         self.assertTrue(not lost.exists() or lost.read_bytes() != b"x" * 100_000)
 
+    def test_85_an_upload_goes_on_behind_what_was_durable(self):
+        def cut():
+            self.disk.cut_power()
+            self.daemon.restart(between=self.disk.power_on)
+
+        self.serve(root=self.disk.path / "files", config="[limits]\nstore_free_bytes = 0\n")
+        self.strike_upload(cut)
+
     def test_85_with_the_content_alone_durable_what_is_there_is_whole(self):
         seed = seed_of_this_run()
         choice = random.Random(seed)

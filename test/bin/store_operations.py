@@ -2,9 +2,14 @@
 """Operations of a store whose every step is tried: what is to be there before and after each."""
 
 import dataclasses
+import hashlib
 import os
+import random
 
-from daemon_case import DaemonTest
+from daemon_case import MIB, DaemonTest
+from process_facts import eventually
+from python_client import Client
+from support import PATIENCE
 from tracing import ONE_THREAD, steps
 
 OLD, NEW = b"the old content", b"what is new" * 1000
@@ -120,3 +125,30 @@ class StoreTest(DaemonTest):
         if operation.effects and new is not None:
             self.assertEqual(contents == after, new)
         return contents == after
+
+    def strike_upload(self, strike, size=70 * MIB):
+        """Something strikes in the middle of an upload whose first part is durable; after the daemon
+        was started again it goes on behind that part, and becomes whole."""
+        content = random.Random(size).randbytes(size)
+        request = {"cmd": "put", "upload": "large", "filename": "large", "file_size": size}
+        stat = {"cmd": "stat", "upload": "large"}
+        with Client(self.daemon.address) as client, Client(self.daemon.address) as other:
+            client.send_frame(request | {"id": 1, "more": True})
+            for at in range(0, size - MIB, MIB):
+                client.send_frame({"id": 1, "more": True}, content[at:at + MIB])
+            self.assertTrue(eventually(lambda: other.request(stat)[0].get("offset", 0) > 0, PATIENCE))
+            durable = other.request(stat)[0]["offset"]
+            strike()
+        self.pid = self.daemon.process.pid
+        self.assertFalse((self.daemon.root / "large").exists())
+        client = self.connect()
+        header, _ = client.request(stat)
+        self.assert_ok(header)
+        self.assertGreaterEqual(header["offset"], durable)
+        self.assertLess(header["offset"], size)
+        header, _ = client.request(
+            request | {"offset": header["offset"], "sha256": hashlib.sha256(content).hexdigest()},
+            content[header["offset"]:])
+        self.assert_ok(header)
+        self.assertEqual((self.daemon.root / "large").read_bytes(), content)
+        self.assertTrue(client.request(stat)[0]["complete"])
