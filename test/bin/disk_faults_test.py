@@ -305,6 +305,32 @@ class FullDisks(StoreTest):
         self.serve_on(MemoryDisk("size=8m"))
         self.check_full()
 
+    def test_79_an_upload_that_a_full_disk_stops_goes_on_when_there_is_room(self):
+        self.serve_on(MemoryDisk("size=8m"))
+        content = os.urandom(5 * MIB)
+        request = {"cmd": "put", "upload": "u", "filename": "f", "file_size": len(content)}
+        self.assert_ok(self.client.request(request, content[:2 * MIB])[0])
+        self.client.send_frame(request | {"offset": 2 * MIB, "id": 1, "more": True},
+                               content[2 * MIB:3 * MIB])
+        data = self.daemon.root / ".cleave" / "uploads" / "u.data"
+        self.assertTrue(eventually(lambda: data.stat().st_size == 3 * MIB))
+        filler = self.disk.path / "filler"
+        filler.write_bytes(bytes(self.free() - MIB))
+        self.client.send_frame({"id": 1}, content[3 * MIB:])
+        self.assert_error(self.client.recv_frame()[0], "no_space")
+        self.assertEqual(self.contents(), BEFORE)
+        header, _ = self.client.request({"cmd": "stat", "upload": "u"})
+        self.assert_ok(header)
+        offset = header["offset"]
+        self.assertGreaterEqual(offset, 2 * MIB)
+        # There is room for no more of it, and what there is stays.
+        header, _ = self.client.request(request | {"offset": offset}, content[offset:])
+        self.assert_error(header, "no_space")
+        self.assertEqual(self.client.request({"cmd": "stat", "upload": "u"})[0]["offset"], offset)
+        filler.unlink()
+        self.assert_ok(self.client.request(request | {"offset": offset}, content[offset:])[0])
+        self.assertEqual(self.contents(), BEFORE | {"f": content})
+
     def test_79_an_ext4_that_is_full(self):
         self.serve_on(Disk("ext4", 16))
         self.check_full()
