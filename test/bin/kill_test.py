@@ -87,6 +87,26 @@ class KilledUploads(StoreTest):
         self.assert_ok(client.request(request | {"offset": offset}, new[offset:])[0])
         self.assertEqual((self.daemon.root / "f").read_bytes(), new)
 
+    def test_84_a_quota_counts_what_is_there_after_a_kill(self):
+        self.serve(config="[limits]\nstore_quota_bytes = 10_485_760\n")
+        client = self.connect()
+        self.assert_ok(client.request({"cmd": "put", "filename": "a"}, bytes(5 * MIB))[0])
+        upload = {"cmd": "put", "upload": "u", "filename": "c", "file_size": 2 * MIB}
+        self.assert_ok(client.request(upload, bytes(MIB))[0])
+        client.send_frame({"cmd": "put", "filename": "b", "id": 1, "more": True}, bytes(3 * MIB))
+        self.assertTrue(eventually(lambda: self.temporaries() and
+                                   self.temporaries()[0].stat().st_size > 0))
+        self.daemon.restart()
+        client = self.connect()
+        # The part of the upload counts, what was broken off does not.
+        self.assert_error(client.request({"cmd": "put", "filename": "b"}, bytes(4 * MIB + 1))[0],
+                          "quota_exceeded")
+        self.assert_ok(client.request({"cmd": "put", "filename": "b"}, bytes(3 * MIB))[0])
+        self.assert_ok(client.request(upload | {"offset": MIB}, bytes(MIB))[0])
+        self.assert_error(client.request({"cmd": "put", "filename": "d"}, b"x")[0], "quota_exceeded")
+        self.assert_ok(client.request({"cmd": "delete", "filename": "a"})[0])
+        self.assert_ok(client.request({"cmd": "put", "filename": "d"}, bytes(5 * MIB))[0])
+
 
 if __name__ == "__main__":
     unittest.main()
