@@ -14,9 +14,10 @@ import shutil
 import unittest
 
 from daemon_case import LONG, MIB
-from disks import Disk, MemoryDisk
+from disks import Disk, MemoryDisk, system
 from process_facts import descriptors, eventually
 from store_operations import BEFORE, NEW, OLD, OPERATIONS, UPLOADS, StoreTest
+from support import run
 from tracing import Strace
 
 from adversary.peer import Closed
@@ -380,6 +381,21 @@ class FullDisks(StoreTest):
         self.client.request({"cmd": "delete", "filename": "new"})
         self.assert_ok(self.put("d/old", NEW))
         self.assertEqual(self.contents(), filled | {"d/old": NEW})
+
+    def test_a_folder_that_lies_on_another_disk(self):
+        self.serve_on(MemoryDisk("size=8m"))
+        other = self.daemon.root / "other-disk"
+        other.mkdir()
+        system("mount", "-t", "tmpfs", "none", other)
+        self.addCleanup(run, "umount", "--lazy", other)
+        (other / "f").write_bytes(OLD)
+        self.assert_error(self.put("other-disk/f", NEW), "permission_denied")
+        header, _ = self.client.request({"cmd": "move", "filename": "d/old", "to": "other-disk/g"})
+        self.assert_error(header, "permission_denied")
+        self.assertEqual(self.contents(), BEFORE | {"other-disk/f": OLD})
+        self.assertEqual(self.temporaries(), [])
+        header, body = self.client.request({"cmd": "get", "filename": "other-disk/f"})
+        self.assertEqual((header["status"], body), ("ok", OLD))
 
     def test_a_disk_that_becomes_read_only(self):
         self.serve_on(Disk("ext4", 16))

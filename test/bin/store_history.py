@@ -219,12 +219,18 @@ class History:
                 if ended is None or not any(each.begun > ended for each in certain)}
 
     def _check_name(self, name, content):
-        if content not in self._possible(name):
-            sent = [each for each in self._operations if content in each.effects.values()]
-            was = "nothing" if content is ABSENT else "what was sent by %s" % sent[0].request if (
-                sent) else "its old content" if content == self._base.get(name) else (
-                    "what nobody sent in whole")
-            self.fails(f"{name} has {was}")
+        if content in self._possible(name):
+            return
+        sent = [each for each in self._operations if content in each.effects.values()]
+        if content is ABSENT:
+            has = "nothing"
+        elif sent:
+            has = f"what was sent by {sent[0].request}"
+        elif content == self._base.get(name):
+            has = "its old content"
+        else:
+            has = "what nobody sent in whole"
+        self.fails(f"{name} has {has}")
 
     def _check_move(self, operation, found):
         if operation.request["cmd"] != "move" or operation.ended is not None or not operation.effects:
