@@ -31,12 +31,12 @@ OPENS = ("EMFILE", "ENFILE", "ENOMEM", "EACCES")
 FULL = ("ENOSPC", "EDQUOT", "EROFS")
 # What else than EIO may come of which call. The short run tries the first of each.
 ERRORS = {
-    "openat": FULL + OPENS, "openat2": OPENS, "mkdirat": FULL + ("EACCES",), "pwritev": FULL + ("EFBIG",),
-    "pwrite64": FULL + ("EFBIG",), "write": FULL, "fsync": FULL, "fdatasync": FULL,
+    "openat": FULL + OPENS, "openat2": OPENS, "mkdirat": FULL + ("EACCES",),
+    "pwritev": FULL + ("EFBIG",), "pwrite64": FULL + ("EFBIG",), "write": FULL, "fsync": FULL, "fdatasync": FULL,
     "renameat": FULL + ("EBUSY",), "renameat2": FULL + ("EBUSY",), "linkat": FULL, "unlinkat": FULL,
     "utimensat": FULL, "fallocate": FULL, "ftruncate": FULL,
 }
-# What a store can do without: extended attributes are not to be had everywhere, the lock is for others.
+# What a store can do without: not every file system has extended attributes, the lock is for others.
 NOT_NEEDED = {"fsetxattr", "fgetxattr", "flock", "fadvise64", "sync_file_range"}
 # What there is instead, where the system or its file system does not know a call.
 INSTEAD = {"openat2": ("ENOSYS", "EPERM", "EAGAIN"), "renameat2": ("ENOSYS", "EINVAL"),

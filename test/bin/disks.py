@@ -28,8 +28,9 @@ OPTIONS = {"ext4": "loop,noauto_da_alloc", "xfs": "loop"}
 
 def system(*command):
     """Runs a command of the system's administration; what is not possible skips the test."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     try:
-        done = run(*command, env=os.environ | {"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"})
+        done = run(*command, env=os.environ | {"PATH": path})
     except FileNotFoundError as missing:
         raise unittest.SkipTest(f"there is no {missing.filename}") from missing
     if done.returncode != 0:

@@ -359,9 +359,8 @@ class Worker:
 
     def content(self):
         self.count += 1
-        size = self.random.choice([0, 1, self.random.randrange(4 * KIB), self.random.randrange(4 * KIB),
-                                   self.random.randrange(4 * KIB), self.random.randrange(200 * KIB),
-                                   self.random.randrange(5 * MIB // 2)])
+        most = self.random.choice([1, 2, 4 * KIB, 4 * KIB, 4 * KIB, 200 * KIB, 5 * MIB // 2])
+        size = self.random.randrange(most)
         # Unlike any other, so that it tells where it came from.
         own = f"{self.history.seed} {self.folder} {self.count} ".encode()
         return own + self.random.randbytes(size)
@@ -487,5 +486,5 @@ class Worker:
                 upload.durable = upload.sent = header["offset"]
                 upload.dropping = False
             if not right:
-                self.history.fails(f"{upload.durable} of the {size} bytes of upload {identifier} were "
-                                   f"acknowledged, {upload.sent} sent: {header}")
+                self.history.fails(f"{upload.durable} of the {size} bytes of upload {identifier} "
+                                   f"were acknowledged, {upload.sent} sent: {header}")

@@ -28,19 +28,22 @@ TAKEN = {
     "composed": unicodedata.normalize("NFC", "é"), "decomposed": unicodedata.normalize("NFD", "é"),
     "small": "twin", "large": "TWIN", "a device of Windows": "CON", "another": "nul.txt",
     "a drive": "C:x", "an option": "-rf", "stars": "*?[a]", "a home": "~root", "a variable": "$HOME",
-    "a command": "$(reboot)`reboot`;|&", "quotes": "'\"", "blanks around": " a ", "a dot at the end": "a.",
-    "hidden": ".profile", "like the store's own": ".cleaved", "the store's own, further down":
+    "a command": "$(reboot)`reboot`;|&", "quotes": "'\"", "blanks around": " a ",
+    "a dot at the end": "a.", "hidden": ".profile", "like the store's own": ".cleaved", "the store's own, further down":
     "x/.cleave", "Chinese": "粘贴", "an emoji": "😀", "255 bytes": "x" * 255,
-    "255 bytes of long letters": "😀" * 63 + "abc", "1,024 bytes": "/".join(["y" * 127] * 7 + ["z" * 128]),
+    "255 bytes of long letters": "😀" * 63 + "abc",
+    "1,024 bytes": "/".join(["y" * 127] * 7 + ["z" * 128]),
     "512 folders": "a/" * 511 + "bc",
 }
 REFUSED = {
     "nothing": "", "a dot": ".", "dots": "..", "a way out": "../x", "a way out and back": "a/../b",
     "a way out at the end": "a/..", "a dot inside": "a/./b", "a dot in front": "./a",
     "absolute": "/abs", "the process's own": "/proc/self/fd/9", "a slash": "/", "slashes": "//",
-    "an empty part": "a//b", "a slash at the end": "a/", "a backslash": "\\", "Windows' way out": "..\\x",
+    "an empty part": "a//b", "a slash at the end": "a/", "a backslash": "\\",
+    "Windows' way out": "..\\x",
     "a NUL": "a\0b", "a NUL at the end": "a\0", "a line": "a\nb", "a return": "a\r", "a tab": "a\tb",
-    "an escape": "\x1b[2J", "DEL": "a\x7f", "an escape of one letter": "\x9b2J", "the last of them": "\x9f",
+    "an escape": "\x1b[2J", "DEL": "a\x7f", "an escape of one letter": "\x9b2J",
+    "the last of them": "\x9f",
     "256 bytes": "x" * 256, "256 bytes of long letters": "😀" * 64,
     "1,025 bytes": "/".join(["y" * 127] * 7 + ["z" * 129]), "1,000 folders": "a/" * 999 + "b",
     "the store's own": ".cleave", "beneath it": ".cleave/tmp/x", "in large letters": ".CLEAVE/tmp/x",
@@ -142,8 +145,8 @@ class Names(DaemonTest):
         outside = self.folder / "outside"
         outside.mkdir()
         (outside / "secret").write_bytes(b"outside")
-        links = {"to-file": outside / "secret", "to-folder": outside, "to-nothing": outside / "nothing",
-                 "loop": "loop", "to-inside": "here", "to-process": "/proc/self/fd", "up": ".."}
+        links = {"to-file": outside / "secret", "to-folder": outside,
+                 "to-nothing": outside / "nothing", "loop": "loop", "to-inside": "here", "to-process": "/proc/self/fd", "up": ".."}
         (self.root / "here").write_bytes(b"here")
         for name, target in links.items():
             (self.root / name).symlink_to(target)
