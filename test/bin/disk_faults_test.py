@@ -32,7 +32,8 @@ FULL = ("ENOSPC", "EDQUOT", "EROFS")
 # What else than EIO may come of which call. The short run tries the first of each.
 ERRORS = {
     "openat": FULL + OPENS, "openat2": OPENS, "mkdirat": FULL + ("EACCES",),
-    "pwritev": FULL + ("EFBIG",), "pwrite64": FULL + ("EFBIG",), "write": FULL, "fsync": FULL, "fdatasync": FULL,
+    "pwritev": FULL + ("EFBIG",), "pwrite64": FULL + ("EFBIG",), "write": FULL,
+    "fsync": FULL, "fdatasync": FULL,
     "renameat": FULL + ("EBUSY",), "renameat2": FULL + ("EBUSY",), "linkat": FULL, "unlinkat": FULL,
     "utimensat": FULL, "fallocate": FULL, "ftruncate": FULL,
 }

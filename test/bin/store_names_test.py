@@ -29,8 +29,8 @@ TAKEN = {
     "small": "twin", "large": "TWIN", "a device of Windows": "CON", "another": "nul.txt",
     "a drive": "C:x", "an option": "-rf", "stars": "*?[a]", "a home": "~root", "a variable": "$HOME",
     "a command": "$(reboot)`reboot`;|&", "quotes": "'\"", "blanks around": " a ",
-    "a dot at the end": "a.", "hidden": ".profile", "like the store's own": ".cleaved", "the store's own, further down":
-    "x/.cleave", "Chinese": "粘贴", "an emoji": "😀", "255 bytes": "x" * 255,
+    "a dot at the end": "a.", "hidden": ".profile", "like the store's own": ".cleaved",
+    "the store's own, further down": "x/.cleave", "Chinese": "粘贴", "an emoji": "😀", "255 bytes": "x" * 255,
     "255 bytes of long letters": "😀" * 63 + "abc",
     "1,024 bytes": "/".join(["y" * 127] * 7 + ["z" * 128]),
     "512 folders": "a/" * 511 + "bc",
@@ -146,7 +146,8 @@ class Names(DaemonTest):
         outside.mkdir()
         (outside / "secret").write_bytes(b"outside")
         links = {"to-file": outside / "secret", "to-folder": outside,
-                 "to-nothing": outside / "nothing", "loop": "loop", "to-inside": "here", "to-process": "/proc/self/fd", "up": ".."}
+                 "to-nothing": outside / "nothing", "loop": "loop", "to-inside": "here",
+                 "to-process": "/proc/self/fd", "up": ".."}
         (self.root / "here").write_bytes(b"here")
         for name, target in links.items():
             (self.root / name).symlink_to(target)
