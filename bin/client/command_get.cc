@@ -1,82 +1,128 @@
 // SPDX-License-Identifier: MIT
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "cleave/bin/client/download.h"
+#include "cleave/bin/client/batch.h"
+#include "cleave/bin/client/get_file.h"
 #include "cleave/bin/client/invocation.h"
-#include "cleave/bin/client/local_path.h"
-#include "cleave/bin/client/progress.h"
-#include "cleave/bin/client/text.h"
-#include "cleave/bin/client/writer.h"
+#include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/remote_directory.h"
+#include "cleave/bin/client/retries.h"
+#include "cleave/handlers/file_name.h"
 
 namespace cleave::cli {
 namespace {
 
-// A reply's body on its way to a descriptor.
-class Receiving final : public Sink {
- public:
-  Receiving(Session& session, SharedFd fd, const std::string& name, bool show_progress)
-      : session_(session),
-        writer_(session.loop(), std::move(fd), name, [&session] { session.cancel(); }),
-        progress_(name, show_progress) {}
-
-  void on_frame(const Header& header) override {
-    constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
-    if (size_ || !header.find("file_size")) return;
-    if (auto size = header.integer("file_size", 0, kMax)) {
-      size_ = static_cast<std::uint64_t>(*size);
-      progress_.set_total(*size_);
-    }
-    if (auto digest = header.string("xxh3")) digest_ = std::string(*digest);
-  }
-  void on_body(Buffer bytes) override {
-    writer_.write(std::move(bytes));
-    progress_.update(writer_.written());
-  }
-
-  // Waits until all is written, and then tells whether it is all and right.
-  Result<void> finish(const Result<void>& outcome) {
-    session_.wait_until([this] { return writer_.idle(); });
-    if (writer_.error()) return fail(*writer_.error());
-    if (!outcome) return outcome;
-    progress_.update(writer_.written());
-    if (size_ && *size_ != writer_.written()) {
-      return fail(Errc::io_error, "the file has " + std::to_string(*size_) + " bytes, " +
-                                      std::to_string(writer_.written()) + " have come");
-    }
-    if (const std::string digest = writer_.digest(); digest_ && *digest_ != digest) {
-      return fail(Errc::checksum_mismatch,
-                  "xxh3 is to be " + *digest_ + ", that of the bytes that came is " + digest);
-    }
-    return {};
-  }
-
- private:
-  Session& session_;
-  Writer writer_;
-  Progress progress_;
-  std::optional<std::uint64_t> size_;
-  std::optional<std::string> digest_;
-};
+// A server may have its directories grow while they are listed. What is fetched is held in memory
+// by its name before anything is fetched.
+constexpr std::size_t kMostFiles = 1'000'000;
 
 bool is_directory(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-Outcome fetch(Invocation& invocation, const std::string& name, const std::string& path,
-              SharedFd fd) {
-  const bool show_progress = !invocation.settings.quiet;
-  Receiving receiving(invocation.session, std::move(fd), path, show_progress);
-  Outcome outcome = invocation.session.run(
-      invocation.settings, {.cmd = "get", .members = Members().set("filename", name)}, receiving);
-  outcome.result = receiving.finish(outcome.result);
-  return outcome;
+Outcome ask_about(Session& session, const Settings& settings, const std::string& name) {
+  std::string ignored;
+  return session.run(settings, {.cmd = "stat", .members = Members().set("filename", name)},
+                     ignored);
+}
+
+// What get_file() would do.
+Result<Transferred> plan_get(const Transfer& transfer) {
+  if (transfer.options.no_clobber && exists(transfer.local)) return Transferred{.skipped = true};
+  const Outcome there = ask_about(transfer.session, transfer.settings, transfer.remote);
+  if (!there.result) return fail(there.result.error());
+  return Transferred{.header = there.header};
+}
+
+// Finds the files below a directory of the server.
+class Finding {
+ public:
+  Finding(Session& session, const Settings& settings, const TransferOptions& options, Batch& batch)
+      : session_(session), settings_(settings), options_(options), batch_(batch) {}
+
+  // "." is the root.
+  Result<void> find(const std::string& directory) {
+    root_ = directory == "." ? "" : directory + "/";
+    // Deep or shallow, it is one list.
+    directories_.emplace_back();
+    while (!directories_.empty()) {
+      const std::string next = std::move(directories_.back());
+      directories_.pop_back();
+      if (auto looked = look_into(next); !looked) return looked;
+    }
+    return {};
+  }
+
+ private:
+  // `prefix` is below the root, and empty or ends in a slash.
+  Result<void> look_into(const std::string& prefix) {
+    std::string directory = root_ + prefix;
+    if (!directory.empty()) directory.pop_back();
+    Retries retries(session_, settings_, options_, batch_.progress());
+    while (true) {
+      std::vector<RemoteEntry> entries;
+      HeaderParser parser;
+      const Result<void> listed = list_directory(
+          session_, settings_, directory, [&](std::string_view line) -> Result<void> {
+            auto entry = RemoteEntry::parse(parser, line);
+            if (!entry) return fail(entry.error());
+            entries.push_back(*std::move(entry));
+            if (entries.size() + batch_.size() + directories_.size() <= kMostFiles) return {};
+            return fail(Errc::too_large,
+                        "the directory has more than " + std::to_string(kMostFiles) + " files");
+          });
+      if (listed) {
+        for (const RemoteEntry& entry : entries) take(prefix, entry);
+        return {};
+      }
+      if (!retries.again(listed.error())) return listed;
+    }
+  }
+
+  void take(const std::string& prefix, const RemoteEntry& entry) {
+    const std::string name = prefix + entry.name;
+    // Never more than one part, and none that leads elsewhere.
+    if (!FileName::is_part(entry.name)) {
+      return batch_.refuse(name, {Errc::invalid_argument, "it is no name for a file"});
+    }
+    if (auto whole = FileName::parse(root_ + name); !whole) {
+      return batch_.refuse(name, whole.error());
+    }
+    if (entry.type == "directory") {
+      directories_.push_back(name + "/");
+    } else if (entry.type == "file") {
+      batch_.add({.local = name, .remote = root_ + name, .size = entry.size});
+    } else {
+      batch_.refuse(name, {Errc::invalid_argument, "it is neither a file nor a directory"});
+    }
+  }
+
+  Session& session_;
+  const Settings& settings_;
+  const TransferOptions& options_;
+  Batch& batch_;
+  std::string root_;
+  std::vector<std::string> directories_;
+};
+
+int get_tree(Invocation& invocation, const TransferOptions& options, Batch& batch,
+             const std::string& name, const std::string& path) {
+  Finding finding(invocation.session, invocation.settings, options, batch);
+  if (auto found = finding.find(name); !found) return report_status(found.error());
+  if (options.dry_run) {
+    return batch.run(plan_get,
+                     [&path](const std::string& local) { return LocalFile(path + "/" + local); });
+  }
+  auto tree = LocalTree::make(path);
+  if (!tree) return report_status(tree.error());
+  return batch.run(get_file,
+                   [&tree](const std::string& local) { return tree->make_room_for(local); });
 }
 
 }  // namespace
@@ -84,25 +130,49 @@ Outcome fetch(Invocation& invocation, const std::string& name, const std::string
 int run_get(Invocation& invocation) {
   std::string name;
   std::string path;
-  invocation.app().add_option("NAME", name, "The name of the file on the server")->required();
-  invocation.app().add_option("FILE", path,
-                              "Where to; - is standard output, default the last part of NAME");
+  TransferOptions options;
+  auto& app = invocation.app();
+  app.add_option("NAME", name, "The name of the file on the server")->required();
+  app.add_option("FILE", path, "Where to; - is standard output, default the last part of NAME");
+  app.add_flag("--no-clobber", options.no_clobber, "Pass over files of which there is one");
+  add_transfer_options(app, options);
   if (auto status = invocation.parse()) return *status;
+  Session& session = invocation.session;
+  const Settings& settings = invocation.settings;
+
+  Batch batch(session, settings, options);
   if (path == "-") {
-    const Outcome outcome =
-        fetch(invocation, name, "standard output", standard_descriptor(STDOUT_FILENO));
-    return outcome.result ? kOk : report_status(outcome.result.error());
+    if (options.resume || options.recursive || options.dry_run) {
+      return invocation.usage_error(
+          "standard output takes one file as it is, without these options");
+    }
+    invocation.settings.json = false;  // the results are the file's bytes
+    batch.add({.local = path, .remote = name});
+    return batch.run(get_to_output, [](const std::string& local) { return LocalFile(local); });
+  }
+  if (options.recursive) {
+    while (name.size() > 1 && name.back() == '/') name.pop_back();
+    Retries retries(session, settings, options, batch.progress());
+    bool tree = name == ".";
+    while (!tree) {
+      const Outcome there = ask_about(session, settings, name);
+      if (there.result) {
+        tree = there.header->string_or("type", "").value_or("") == "directory";
+        break;
+      }
+      if (!retries.again(there.result.error())) return report_status(there.result.error());
+    }
+    if (tree) {
+      if (path.empty()) path = base_name(name);
+      return get_tree(invocation, options, batch, name, path);
+    }
   }
   // Where a file goes is decided by what was typed here, never by what a server sends.
   if (path.empty()) path = base_name(name);
   if (is_directory(path)) path += "/" + base_name(name);
-  auto download = Download::create(path);
-  if (!download) return report_status(download.error());
-  const Outcome outcome = fetch(invocation, name, path, download->fd());
-  if (!outcome.result) return report_status(outcome.result.error());
-  if (auto published = download->publish(); !published) return report_status(published.error());
-  if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
-  return finish_results();
+  batch.add({.local = path, .remote = name});
+  return batch.run(options.dry_run ? plan_get : get_file,
+                   [](const std::string& local) { return LocalFile(local); });
 }
 
 }  // namespace cleave::cli

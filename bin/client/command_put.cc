@@ -1,34 +1,90 @@
 // SPDX-License-Identifier: MIT
+#include <sys/stat.h>
+
 #include <cstdio>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "cleave/bin/client/batch.h"
 #include "cleave/bin/client/file_source.h"
 #include "cleave/bin/client/invocation.h"
-#include "cleave/bin/client/local_path.h"
-#include "cleave/bin/client/progress.h"
+#include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/put_file.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/handlers/file_name.h"
 
 namespace cleave::cli {
 namespace {
 
-int put_one_way(Invocation& invocation, const std::shared_ptr<FileSource>& file,
-                const std::string& name) {
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+int put_one_way(Invocation& invocation, const std::string& path, const std::string& name) {
+  auto file = FileSource::open(invocation.session.loop(), LocalFile(path));
+  if (!file) return report_status(file.error());
+  Progress progress(name, !invocation.settings.quiet);
+  ProgressShare share(progress);
+  share.expect((*file)->file_size());
+  (*file)->on_progress([&share](std::uint64_t done) { share.reach(done); });
   // The size goes by the name that servers know which never answer a put.
   Call call{.cmd = "put",
-            .members = Members().set("filename", name).set("filesize", *file->size()),
-            .body = std::shared_ptr<Source>(file)};
+            .members = Members().set("filename", name).set("filesize", (*file)->file_size()),
+            .body = std::shared_ptr<Source>(*file)};
   const Result<void> sent = invocation.session.run_one_way(invocation.settings, std::move(call));
+  (*file)->on_progress({});
   return sent ? kOk : report_status(sent.error());
 }
 
-// The server's digest of what it has stored, against ours of what we have read.
-Result<void> compare(const Header& reply, const std::string& ours) {
-  const auto theirs = reply.string_or("xxh3", ours);
-  if (!theirs || *theirs == ours) return {};
-  return fail(Errc::checksum_mismatch, "the server stored bytes with xxh3 " + std::string(*theirs) +
-                                           ", the file has " + ours);
+int put_input(Invocation& invocation, const std::string& name, bool replace) {
+  auto input = StandardInput::open(invocation.session.loop());
+  if (!input) return report_status(input.error());
+  Call call{.cmd = "put",
+            .members = Members().set("filename", name),
+            .body = std::shared_ptr<Source>(std::move(*input))};
+  if (!replace) call.members.set("overwrite", false);
+  std::string ignored;
+  const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), ignored);
+  if (!outcome.result) return report_status(outcome.result.error());
+  if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
+  return finish_results();
+}
+
+// What put_file() would do.
+Result<Transferred> plan_put(const Transfer& transfer) {
+  auto file = FileSource::open(transfer.session.loop(), transfer.local);
+  if (!file) return fail(file.error());
+  if (!transfer.options.no_clobber && !transfer.options.no_overwrite) return Transferred{};
+  std::string ignored;
+  const Outcome there = transfer.session.run(
+      transfer.settings, {.cmd = "stat", .members = Members().set("filename", transfer.remote)},
+      ignored);
+  if (!there.result && there.result.error().code == Errc::not_found) return Transferred{};
+  if (!there.result) return fail(there.result.error());
+  if (transfer.options.no_clobber) return Transferred{.header = {}, .skipped = true};
+  return fail(Errc::already_exists, "there is a file '" + transfer.remote + "' already");
+}
+
+// Below `directory` on the server; "." is its root.
+int put_tree(Batch& batch, Batch::Action action, const std::string& path,
+             const std::string& directory) {
+  auto tree = LocalTree::open(path);
+  if (!tree) return report_status(tree.error());
+  const std::string prefix = directory == "." ? "" : directory + "/";
+  LocalTree::Visitor visitor{
+      .file =
+          [&](const std::string& name, std::uint64_t size) {
+            auto remote = FileName::parse(prefix + name);
+            if (!remote) return batch.refuse(name, remote.error());
+            batch.add({.local = name, .remote = remote->text(), .size = size});
+          },
+      .skipped = [&](const std::string& name, const Error& error) { batch.refuse(name, error); }};
+  tree->walk(visitor);
+  return batch.run(action, [&tree](const std::string& name) { return tree->find(name); });
 }
 
 }  // namespace
@@ -37,54 +93,44 @@ int run_put(Invocation& invocation) {
   std::string path;
   std::string name;
   bool one_way = false;
-  bool keep = false;
+  TransferOptions options;
   auto& app = invocation.app();
   app.add_option("FILE", path, "The file to send; - is standard input")->required();
   app.add_option("NAME", name, "Its name on the server; default the last part of FILE");
   app.add_flag("--one-way", one_way, "Expect no answer, as of servers that never give one");
-  app.add_flag("--no-overwrite", keep, "Fail if there is a file of that name");
+  app.add_flag("--no-overwrite", options.no_overwrite, "Fail if there is a file of that name");
+  app.add_flag("--no-clobber", options.no_clobber, "Pass over files of which there is one");
+  add_transfer_options(app, options);
   if (auto status = invocation.parse()) return *status;
-  const bool from_input = path == "-";
-  if (name.empty()) name = base_name(path);
-  if (from_input && (name == "-" || one_way || invocation.settings.interactive)) {
-    return invocation.usage_error("standard input needs a NAME, an answer, and no prompt");
+
+  const bool special = options.resume || options.recursive || options.dry_run;
+  if (path == "-" || one_way) {
+    if (special || options.no_clobber) {
+      return invocation.usage_error(
+          "standard input and one-way files go once and as they are, without these options");
+    }
+    if (name.empty()) name = base_name(path);
+    if (path != "-") return put_one_way(invocation, path, name);
+    if (name == "-" || one_way || invocation.settings.interactive) {
+      return invocation.usage_error("standard input needs a NAME, an answer, and no prompt");
+    }
+    return put_input(invocation, name, !options.no_overwrite);
   }
 
-  Session& session = invocation.session;
-  std::shared_ptr<FileSource> file;
-  if (!from_input) {
-    auto opened = FileSource::open(session.loop(), path);
-    if (!opened) return report_status(opened.error());
-    file = std::move(*opened);
+  const bool tree = options.recursive && is_directory(path);
+  while (tree && path.size() > 1 && path.back() == '/') path.pop_back();
+  if (name.empty()) {
+    // "." and ".." have names, too.
+    std::error_code error;
+    name = base_name(tree ? std::filesystem::canonical(path, error).string() : path);
+    if (name.empty() && tree) return invocation.usage_error("a NAME is needed; . is the root");
   }
-  std::optional<Progress> progress(std::in_place, name, !invocation.settings.quiet);
-  if (file) {
-    progress->set_total(*file->size());
-    file->on_progress([&progress](std::uint64_t done) { progress->update(done); });
-  }
-  if (one_way) return put_one_way(invocation, file, name);
-
-  Call call{.cmd = "put", .members = Members().set("filename", name)};
-  if (keep) call.members.set("overwrite", false);
-  if (file) {
-    call.members.set("file_size", *file->size());
-    call.body = std::shared_ptr<Source>(file);
-  } else {
-    auto input = StandardInput::open(session.loop());
-    if (!input) return report_status(input.error());
-    call.body = std::shared_ptr<Source>(std::move(*input));
-  }
-  std::string ignored;
-  const Outcome outcome = session.run(invocation.settings, std::move(call), ignored);
-  if (file) file->on_progress({});
-  progress.reset();
-  if (file && file->error()) return report_status(*file->error());
-  if (!outcome.result) return report_status(outcome.result.error());
-  if (auto ours = file ? file->digest() : std::nullopt) {
-    if (auto same = compare(*outcome.header, *ours); !same) return report_status(same.error());
-  }
-  if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
-  return finish_results();
+  while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
+  Batch batch(invocation.session, invocation.settings, options);
+  const Batch::Action action = options.dry_run ? plan_put : put_file;
+  if (tree) return put_tree(batch, action, path, name);
+  batch.add({.local = path, .remote = name});
+  return batch.run(action, [](const std::string& local) { return LocalFile(local); });
 }
 
 }  // namespace cleave::cli

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/batch.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "cleave/bin/client/text.h"
+
+namespace cleave::cli {
+
+Batch::Batch(Session& session, const Settings& settings, const TransferOptions& options)
+    : session_(session),
+      settings_(settings),
+      options_(options),
+      progress_("", !settings.quiet && !options.dry_run) {}
+
+int Batch::run(Action action, const Locate& locate) {
+  if (!jobs_.empty()) {
+    progress_.set_label(jobs_.size() == 1 ? jobs_.front().remote
+                                          : "0/" + std::to_string(jobs_.size()) + " files");
+  }
+  if (std::min<std::size_t>(options_.connections, jobs_.size()) > 1) {
+    run_parallel(action, locate);
+  } else {
+    work(session_, action, locate);
+  }
+  if (begun_ < jobs_.size() && !session_.interrupted()) {
+    progress_.say(stderr, "cleave: " + std::to_string(jobs_.size() - begun_) + " of " +
+                              std::to_string(jobs_.size()) + " files were not tried");
+  }
+  const int written = finish_results();
+  return status_ == kOk ? written : status_;
+}
+
+// One session works here, the others in threads, each on a loop of its own.
+void Batch::run_parallel(Action action, const Locate& locate) {
+  const std::size_t helpers = std::min<std::size_t>(options_.connections, jobs_.size()) - 1;
+  Loop& here = session_.loop();
+  std::size_t running = 0;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < helpers; ++i) {
+    try {
+      threads.emplace_back([&, server = session_.server()]() mutable {
+        if (auto loop = Loop::create()) {
+          Session session(**loop, std::move(server));
+          auto interrupts = session.watch_interrupts();
+          work(session, action, locate);
+        }
+        here.post([&running] { --running; });
+      });
+    } catch (const std::system_error&) {
+      break;  // the system has no more threads; those that there are do all of it
+    }
+    ++running;
+  }
+  work(session_, action, locate);
+  const auto all_ended = [&running] { return running == 0; };
+  // The others hear of Ctrl-C too, and end what they do.
+  if (!session_.wait_interruptibly(all_ended) && !session_.wait_until(all_ended)) {
+    exit_at_once(kInterrupted);  // one of them waits for a disk
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+void Batch::work(Session& session, Action action, const Locate& locate) {
+  while (!session.interrupted()) {
+    const Job* job = next();
+    if (job == nullptr) break;
+    ProgressShare share(progress_);
+    Result<Transferred> done = fail(Errc::internal, "");
+    if (auto local = locate(job->local)) {
+      done =
+          action({session, settings_, options_, progress_, share, *std::move(local), job->remote});
+    } else {
+      done = fail(local.error());
+    }
+    report(*job, done);
+  }
+}
+
+const Batch::Job* Batch::next() {
+  const std::lock_guard lock(mutex_);
+  return stopped_ || begun_ == jobs_.size() ? nullptr : &jobs_[begun_++];
+}
+
+void Batch::report(const Job& job, const Result<Transferred>& done) {
+  const std::lock_guard lock(mutex_);
+  ++ended_;
+  if (jobs_.size() > 1) {
+    progress_.set_label(std::to_string(ended_) + "/" + std::to_string(jobs_.size()) + " files");
+  }
+  if (!done) {
+    report_failure(job.remote, done.error());
+    say_results(
+        job, "error",
+        Members().set("code", to_string(done.error().code)).set("message", done.error().message));
+  } else if (done->skipped) {
+    if (!settings_.quiet) {
+      progress_.say(stderr,
+                    "cleave: '" + printable(job.remote) + "' is there already, and was skipped");
+    }
+    say_results(job, "skipped", {});
+  } else if (options_.dry_run) {
+    if (!settings_.json) progress_.say(stdout, printable(job.local + " " + job.remote));
+    say_results(job, "planned", Members().set("file_size", job.size));
+  } else {
+    Members results;
+    for (const Value value : cli::results(*done->header)) {
+      if (value.name() == "filename" || value.name() == "path") continue;
+      std::string json;
+      append_json(json, value);
+      results.set_raw(value.name(), json);
+    }
+    say_results(job, "ok", results);
+  }
+}
+
+void Batch::refuse(const std::string& name, const Error& error) {
+  const std::lock_guard lock(mutex_);
+  report_failure(name, error);
+}
+
+void Batch::report_failure(const std::string& name, const Error& error) {
+  const std::string where = jobs_.size() > 1 || options_.recursive ? "'" + name + "': " : "";
+  progress_.say(stderr, error_line({error.code, where + error.message}));
+  const int status = exit_status(error.code);
+  if (status_ == kOk) status_ = status;
+  stopped_ = stopped_ || status == kNetwork || status == kNoSpace;
+}
+
+void Batch::say_results(const Job& job, const char* status, const Members& more) {
+  if (!settings_.json) return;
+  Members line;
+  line.set("path", job.local).set("filename", job.remote).set("status", status).append(more);
+  progress_.say(stdout, json_line(line.object()));
+}
+
+}  // namespace cleave::cli
