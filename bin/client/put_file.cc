@@ -130,9 +130,8 @@ class Put {
     }
     auto digest = Digest::create(DigestKind::sha256);
     if (!digest) return fail(digest.error());
-    for (const std::string& part :
-         {session_.server().url(), transfer_.remote, path, std::to_string(file_->file_size()),
-          std::to_string(file_->modified_ns())}) {
+    for (const std::string& part : {transfer_.remote, path, std::to_string(file_->file_size()),
+                                    std::to_string(file_->modified_ns())}) {
       digest->update(part);
       digest->update(std::string_view("\0", 1));
     }

@@ -212,21 +212,68 @@ class Uploads(TransferTest):
                 self.cleave("put", "large")
                 self.assertEqual(server.requests[-1][1], bytes(20 * MIB))
 
-    def test_the_daemon_goes_on_with_a_put_that_was_cut(self):
+
+class UploadsToTheDaemon(TransferTest):
+    def put_counting(self, *arguments):
+        """The bytes that went over the network."""
+        with Proxy(self.daemon.address) as proxy:
+            self.url = proxy.url
+            self.cleave("put", *arguments)
+            self.url = self.daemon.url
+            return proxy.passed[0]
+
+    def test_a_put_that_was_cut_goes_on_and_the_old_file_stays_until_then(self):
+        data = os.urandom(8 * MIB)
+        self.write("a", data)
         self.store("a", b"old")
-        with Proxy(self.daemon.address, to_server=Fault(cut_at=MIB, cut="reset")) as proxy:
+        with Proxy(self.daemon.address, to_server=Fault(cut_at=5 * MIB)) as proxy:
             self.url = proxy.url
             self.sentence("put", "-c", *ONCE, "a", status=5)
         self.assertEqual((self.root / "a").read_bytes(), b"old")
-        self.url = self.daemon.url
-        self.cleave("put", "-c", "a")
-        self.assertEqual((self.root / "a").read_bytes(), self.data)
-        self.cleave("put", "-c", "a")
+        self.assertLess(self.put_counting("-c", "a"), 4 * MIB)
+        self.assertEqual((self.root / "a").read_bytes(), data)
         self.cleave("verify", "a")
 
+    def test_what_is_complete_is_not_sent_again_unless_it_has_gone(self):
+        data = os.urandom(MIB)
+        self.write("b", data)
+        self.cleave("put", "-c", "b")
+        self.assertLess(self.put_counting("-c", "b"), 10_000)
+        self.cleave("rm", "b")
+        self.assertGreater(self.put_counting("-c", "b"), MIB)
+        self.assertEqual((self.root / "b").read_bytes(), data)
+
+    def test_a_retry_of_a_large_file_goes_on_where_it_stopped(self):
+        data = os.urandom(20 * MIB)
+        self.write("c", data)
+        with Proxy(self.daemon.address, to_server=Fault(cut_at=12 * MIB)) as proxy:
+            self.url = proxy.url
+            self.cleave("put", "c")
+            self.assertLess(proxy.passed[0], 22 * MIB)
+        self.assertEqual((self.root / "c").read_bytes(), data)
+
+    def test_a_daemon_that_is_killed_and_comes_back_meanwhile_is_gone_on_with(self):
+        data = os.urandom(24 * MIB)
+        self.write("d", data)
+        root = self.folder / "root"
+        options = {"listen": (f"unix:{self.folder}/socket",), "root": root}
+        with Daemon(**options) as daemon:
+            self.url = daemon.url
+            with Proxy(str(self.folder / "socket"), to_server=Fault(stall_at=8 * MIB)) as proxy:
+                self.url = proxy.url
+                process = self.start("put", "--retries", "20", "d", stderr=subprocess.PIPE)
+                self.assertTrue(proxy.stalled.wait(30))
+                daemon.kill(signal.SIGKILL)
+                daemon.wait()
+                proxy.release()
+                self.assertIn(b"try 1 of 20", process.stderr.readline())
+                with Daemon(**options):
+                    self.assertEqual(process.wait(timeout=60), 0)
+        self.assertEqual((root / "d").read_bytes(), data)
+
     def test_times_travel_with_files(self):
+        self.write("a", b"data")
         os.utime(self.folder / "a", ns=(0, 1_234_567_890_123_456_789))
-        self.url = self.daemon.url
         self.cleave("put", "a")
         self.cleave("get", "a", "back")
         self.assertEqual((self.folder / "back").stat().st_mtime_ns, 1_234_567_890_123_000_000)
