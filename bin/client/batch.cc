@@ -10,6 +10,22 @@
 #include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
+namespace {
+
+// A session gives up a second after Ctrl-C; then a part is removed.
+constexpr Millis kInterruptPatience(2'000);
+
+// What a reply says of a file, beside the names that the line has already.
+void append_results(Members& line, const Header& reply) {
+  for (const Value value : results(reply)) {
+    if (value.name() == "filename" || value.name() == "path") continue;
+    std::string json;
+    append_json(json, value);
+    line.set_raw(value.name(), json);
+  }
+}
+
+}  // namespace
 
 Batch::Batch(Session& session, const Settings& settings, const TransferOptions& options)
     : session_(session),
@@ -22,6 +38,9 @@ int Batch::run(Action action, const Locate& locate) {
     progress_.set_label(jobs_.size() == 1 ? jobs_.front().remote
                                           : "0/" + std::to_string(jobs_.size()) + " files");
   }
+  std::uint64_t bytes = 0;
+  for (const Job& job : jobs_) bytes += job.size;
+  ProgressShare(progress_).expect(bytes);
   if (std::min<std::size_t>(options_.connections, jobs_.size()) > 1) {
     run_parallel(action, locate);
   } else {
@@ -58,9 +77,13 @@ void Batch::run_parallel(Action action, const Locate& locate) {
   }
   work(session_, action, locate);
   const auto all_ended = [&running] { return running == 0; };
-  // The others hear of Ctrl-C too, and end what they do.
-  if (!session_.wait_interruptibly(all_ended) && !session_.wait_until(all_ended)) {
-    exit_at_once(kInterrupted);  // one of them waits for a disk
+  if (!session_.wait_interruptibly(all_ended)) {
+    // The others hear of Ctrl-C too, and end within about the same time.
+    bool late = false;
+    Timer patience(here, [&late] { late = true; });
+    patience.start(kInterruptPatience);
+    while (!late && !all_ended()) here.step_waiting();
+    if (late) exit_at_once(kInterrupted);  // one of them waits for a disk
   }
   for (std::thread& thread : threads) thread.join();
 }
@@ -69,15 +92,16 @@ void Batch::work(Session& session, Action action, const Locate& locate) {
   while (!session.interrupted()) {
     const Job* job = next();
     if (job == nullptr) break;
-    ProgressShare share(progress_);
-    Result<Transferred> done = fail(Errc::internal, "");
-    if (auto local = locate(job->local)) {
-      done =
-          action({session, settings_, options_, progress_, share, *std::move(local), job->remote});
-    } else {
-      done = fail(local.error());
+    ProgressShare share(progress_, job->size);
+    auto local = locate(job->local);
+    if (!local) {
+      report(*job, job->local, fail(local.error()));
+      continue;
     }
-    report(*job, done);
+    const Result<Transferred> done =
+        action({session, settings_, options_, progress_, share, *local, job->remote});
+    share.end();
+    report(*job, local->path(), done);
   }
 }
 
@@ -86,36 +110,30 @@ const Batch::Job* Batch::next() {
   return stopped_ || begun_ == jobs_.size() ? nullptr : &jobs_[begun_++];
 }
 
-void Batch::report(const Job& job, const Result<Transferred>& done) {
+void Batch::report(const Job& job, const std::string& path, const Result<Transferred>& done) {
   const std::lock_guard lock(mutex_);
   ++ended_;
   if (jobs_.size() > 1) {
     progress_.set_label(std::to_string(ended_) + "/" + std::to_string(jobs_.size()) + " files");
   }
+  Members line;
+  line.set("path", path).set("filename", job.remote);
   if (!done) {
     report_failure(job.remote, done.error());
-    say_results(
-        job, "error",
-        Members().set("code", to_string(done.error().code)).set("message", done.error().message));
+    line.set("status", "error")
+        .set("code", to_string(done.error().code))
+        .set("message", done.error().message);
   } else if (done->skipped) {
+    line.set("status", "skipped");
     if (!settings_.quiet) {
       progress_.say(stderr,
                     "cleave: '" + printable(job.remote) + "' is there already, and was skipped");
     }
-    say_results(job, "skipped", {});
-  } else if (options_.dry_run) {
-    if (!settings_.json) progress_.say(stdout, printable(job.local + " " + job.remote));
-    say_results(job, "planned", Members().set("file_size", job.size));
   } else {
-    Members results;
-    for (const Value value : cli::results(*done->header)) {
-      if (value.name() == "filename" || value.name() == "path") continue;
-      std::string json;
-      append_json(json, value);
-      results.set_raw(value.name(), json);
-    }
-    say_results(job, "ok", results);
+    line.set("status", options_.dry_run ? "planned" : "ok");
+    if (done->header) append_results(line, *done->header);
   }
+  if (settings_.json) progress_.say(stdout, json_line(line.object()));
 }
 
 void Batch::refuse(const std::string& name, const Error& error) {
@@ -129,13 +147,6 @@ void Batch::report_failure(const std::string& name, const Error& error) {
   const int status = exit_status(error.code);
   if (status_ == kOk) status_ = status;
   stopped_ = stopped_ || status == kNetwork || status == kNoSpace;
-}
-
-void Batch::say_results(const Job& job, const char* status, const Members& more) {
-  if (!settings_.json) return;
-  Members line;
-  line.set("path", job.local).set("filename", job.remote).set("status", status).append(more);
-  progress_.say(stdout, json_line(line.object()));
 }
 
 }  // namespace cleave::cli

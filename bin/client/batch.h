@@ -42,9 +42,8 @@ class Batch {
   void run_parallel(Action action, const Locate& locate);
   void work(Session& session, Action action, const Locate& locate);
   const Job* next();
-  void report(const Job& job, const Result<Transferred>& done);
+  void report(const Job& job, const std::string& path, const Result<Transferred>& done);
   void report_failure(const std::string& name, const Error& error);
-  void say_results(const Job& job, const char* status, const Members& more);
 
   Session& session_;
   const Settings& settings_;

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <sys/stat.h>
-
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,23 +19,32 @@ namespace {
 // by its name before anything is fetched.
 constexpr std::size_t kMostFiles = 1'000'000;
 
-bool is_directory(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
+constexpr const char* kAboutGet =
+    "The file takes its place when its size and its digest are right. When the network breaks, or\n"
+    "the server is busy or stops, it is tried again, after half a second and then ever later, and\n"
+    "goes on where it stopped. With -c so do later commands, with what is left in .NAME.….part.\n\n"
+    "With -r the contents of NAME, of which . is the root, go into FILE. Nothing is written\n"
+    "outside, and no symbolic link in it is followed. What is not fetched is said, all others are\n"
+    "tried, and the exit status is that of the first failure.\n\n"
+    "  cleave get albums/photo.raw copy.raw\n"
+    "  cleave get -rc -P 4 albums";
 
-Outcome ask_about(Session& session, const Settings& settings, const std::string& name) {
+Outcome status_of(Session& session, const Settings& settings, const std::string& name) {
   std::string ignored;
   return session.run(settings, {.cmd = "stat", .members = Members().set("filename", name)},
                      ignored);
 }
 
-// What get_file() would do.
+// Says what get_file() would do.
 Result<Transferred> plan_get(const Transfer& transfer) {
   if (transfer.options.no_clobber && exists(transfer.local)) return Transferred{.skipped = true};
-  const Outcome there = ask_about(transfer.session, transfer.settings, transfer.remote);
-  if (!there.result) return fail(there.result.error());
-  return Transferred{.header = there.header};
+  // With -r the server has just said that it is there.
+  if (!transfer.options.recursive) {
+    const Outcome there = status_of(transfer.session, transfer.settings, transfer.remote);
+    if (!there.result) return fail(there.result.error());
+  }
+  say_plan(transfer, transfer.remote, transfer.local.path());
+  return Transferred{};
 }
 
 // Finds the files below a directory of the server.
@@ -132,10 +139,11 @@ int run_get(Invocation& invocation) {
   std::string path;
   TransferOptions options;
   auto& app = invocation.app();
-  app.add_option("NAME", name, "The name of the file on the server")->required();
-  app.add_option("FILE", path, "Where to; - is standard output, default the last part of NAME");
-  app.add_flag("--no-clobber", options.no_clobber, "Pass over files of which there is one");
+  app.add_option("NAME", name, "Its name on the server; with -r a directory, . is the root")
+      ->required();
+  app.add_option("FILE", path, "Where to; - is standard output; default the last part of NAME");
   add_transfer_options(app, options);
+  app.footer(kAboutGet);
   if (auto status = invocation.parse()) return *status;
   Session& session = invocation.session;
   const Settings& settings = invocation.settings;
@@ -155,7 +163,7 @@ int run_get(Invocation& invocation) {
     Retries retries(session, settings, options, batch.progress());
     bool tree = name == ".";
     while (!tree) {
-      const Outcome there = ask_about(session, settings, name);
+      const Outcome there = status_of(session, settings, name);
       if (there.result) {
         tree = there.header->string_or("type", "").value_or("") == "directory";
         break;

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <sys/stat.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -19,10 +17,18 @@
 namespace cleave::cli {
 namespace {
 
-bool is_directory(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-}
+constexpr const char* kAboutPut =
+    "The server's digest is compared with the file's. When the network breaks, or the server is "
+    "busy\n"
+    "or stops, it is tried again, after half a second and then ever later; a file of 16 MiB or "
+    "more\n"
+    "goes on where it stopped. With -c so does any file, and so do later commands with it.\n\n"
+    "With -r the contents of FILE go into NAME, of which . is the root. Symbolic links are not\n"
+    "followed. What is not stored is said, all others are tried, and the exit status is that of "
+    "the\n"
+    "first failure.\n\n"
+    "  cleave put photo.raw albums/photo.raw\n"
+    "  cleave put -rc -P 4 albums";
 
 int put_one_way(Invocation& invocation, const std::string& path, const std::string& name) {
   auto file = FileSource::open(invocation.session.loop(), LocalFile(path));
@@ -54,19 +60,23 @@ int put_input(Invocation& invocation, const std::string& name, bool replace) {
   return finish_results();
 }
 
-// What put_file() would do.
+// Says what put_file() would do.
 Result<Transferred> plan_put(const Transfer& transfer) {
   auto file = FileSource::open(transfer.session.loop(), transfer.local);
   if (!file) return fail(file.error());
-  if (!transfer.options.no_clobber && !transfer.options.no_overwrite) return Transferred{};
-  std::string ignored;
-  const Outcome there = transfer.session.run(
-      transfer.settings, {.cmd = "stat", .members = Members().set("filename", transfer.remote)},
-      ignored);
-  if (!there.result && there.result.error().code == Errc::not_found) return Transferred{};
-  if (!there.result) return fail(there.result.error());
-  if (transfer.options.no_clobber) return Transferred{.header = {}, .skipped = true};
-  return fail(Errc::already_exists, "there is a file '" + transfer.remote + "' already");
+  if (transfer.options.no_clobber || transfer.options.no_overwrite) {
+    std::string ignored;
+    const Outcome there = transfer.session.run(
+        transfer.settings, {.cmd = "stat", .members = Members().set("filename", transfer.remote)},
+        ignored);
+    if (there.result && transfer.options.no_clobber) return Transferred{.skipped = true};
+    if (there.result) {
+      return fail(Errc::already_exists, "there is a file '" + transfer.remote + "' already");
+    }
+    if (there.result.error().code != Errc::not_found) return fail(there.result.error());
+  }
+  say_plan(transfer, transfer.local.path(), transfer.remote);
+  return Transferred{};
 }
 
 // Below `directory` on the server; "." is its root.
@@ -95,12 +105,13 @@ int run_put(Invocation& invocation) {
   bool one_way = false;
   TransferOptions options;
   auto& app = invocation.app();
-  app.add_option("FILE", path, "The file to send; - is standard input")->required();
+  app.add_option("FILE", path, "The file to send; - is standard input; with -r a directory")
+      ->required();
   app.add_option("NAME", name, "Its name on the server; default the last part of FILE");
   app.add_flag("--one-way", one_way, "Expect no answer, as of servers that never give one");
   app.add_flag("--no-overwrite", options.no_overwrite, "Fail if there is a file of that name");
-  app.add_flag("--no-clobber", options.no_clobber, "Pass over files of which there is one");
   add_transfer_options(app, options);
+  app.footer(kAboutPut);
   if (auto status = invocation.parse()) return *status;
 
   const bool special = options.resume || options.recursive || options.dry_run;

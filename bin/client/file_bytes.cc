@@ -14,9 +14,9 @@
 namespace cleave::cli {
 namespace {
 
-constexpr std::uint64_t kPiece = std::uint64_t{256} * 1024;
+constexpr std::uint64_t kHashedPiece = std::uint64_t{256} * 1024;
 // A worker comes back now and then, so that the end of the process need not wait for long.
-constexpr std::uint64_t kAtOnce = 32 * kPiece;
+constexpr std::uint64_t kHashedAtOnce = 32 * kHashedPiece;
 
 // What a worker and the one who waits for it have in common; the latter may have gone.
 struct Hashing {
@@ -30,7 +30,7 @@ struct Hashing {
 Result<std::uint64_t> hash_some(Hashing& hashing, std::uint64_t end) {
   std::uint64_t at = hashing.done;
   while (at < end) {
-    auto bytes = read_at(*hashing.file, at, std::min(kPiece, end - at));
+    auto bytes = read_at(*hashing.file, at, std::min(kHashedPiece, end - at));
     if (!bytes) return fail(bytes.error());
     hashing.digest.update(*bytes);
     at += bytes->size();
@@ -61,7 +61,7 @@ Result<Digest> digest_of_prefix(Session& session, const SharedFd& file, std::uin
   while (hashing->done < size) {
     hashing->hashed.reset();
     session.loop().offload(
-        [hashing, end = std::min(size, hashing->done + kAtOnce)] {
+        [hashing, end = std::min(size, hashing->done + kHashedAtOnce)] {
           return hash_some(*hashing, end);
         },
         [hashing](Result<std::uint64_t> hashed) { hashing->hashed = std::move(hashed); });

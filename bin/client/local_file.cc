@@ -12,6 +12,11 @@ LocalFile LocalFile::beside(std::string_view leaf) const {
   return {directory_, in_folder_of(name_), in_folder_of(path_)};
 }
 
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 bool exists(const LocalFile& file) {
   struct stat info {};
   return ::fstatat(file.at(), file.name().c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;

@@ -40,6 +40,8 @@ class LocalFile {
   std::string path_;
 };
 
+// What was typed is a directory, or a symbolic link to one.
+[[nodiscard]] bool is_directory(const std::string& path);
 // There is something of that name, be it a symbolic link to nowhere.
 [[nodiscard]] bool exists(const LocalFile& file);
 

@@ -47,10 +47,14 @@ class Progress {
 // What one transfer has done of the whole.
 class ProgressShare {
  public:
-  explicit ProgressShare(Progress& progress) : progress_(progress) {}
+  // `expected` bytes are in the whole already.
+  explicit ProgressShare(Progress& progress, std::uint64_t expected = 0)
+      : progress_(progress), total_(expected) {}
 
   // All the bytes of the transfer, as far as is known now.
   void expect(std::uint64_t total);
+  // No more will come than has.
+  void end() { expect(static_cast<std::uint64_t>(done_)); }
   // So many of them need no transfer, or no other one.
   void begin_at(std::uint64_t done);
   // So many of them have been transferred.
@@ -58,7 +62,7 @@ class ProgressShare {
 
  private:
   Progress& progress_;
-  std::uint64_t total_ = 0;
+  std::uint64_t total_;
   std::int64_t done_ = 0;
 };
 

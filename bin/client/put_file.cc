@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/put_file.h"
 
-#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -21,7 +21,6 @@ namespace {
 constexpr std::uint64_t kLargeFile = std::uint64_t{16} * 1024 * 1024;
 // How often in a row a server may name another offset than the one it has just named.
 constexpr int kCorrections = 3;
-constexpr std::int64_t kNanosPerMilli = 1'000'000;
 
 // The server's digest of what it has stored, against ours of what we have read.
 Result<void> compare(const Header& reply, const std::string& ours) {
@@ -230,7 +229,8 @@ class Put {
     if (transfer_.options.no_clobber || transfer_.options.no_overwrite) {
       call.members.set("overwrite", false);
     }
-    const std::int64_t mtime_ms = file_->modified_ns() / kNanosPerMilli;
+    const auto mtime_ms =
+        std::chrono::duration_cast<Millis>(std::chrono::nanoseconds(file_->modified_ns())).count();
     if (mtime_ms >= 0) call.members.set("mtime_ms", mtime_ms);
     if (!upload_.empty()) call.members.set("upload", upload_).set("offset", offset);
     if (digest) call.members.set("xxh3", *digest);

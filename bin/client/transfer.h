@@ -40,6 +40,9 @@ struct Transfer {
   std::string remote;
 };
 
+// Says that a file would be transferred: "FROM -> TO", on standard output.
+void say_plan(const Transfer& transfer, const std::string& from, const std::string& to);
+
 // How it ended, if not with an error.
 struct Transferred {
   Ref<const Header> header = {};  // the results

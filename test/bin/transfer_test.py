@@ -464,17 +464,17 @@ class LyingServers(TransferTest):
 class Tries(TransferTest):
     def test_what_may_pass_is_tried_again(self):
         self.write("a", b"data")
-        for words in (["put", "a"], ["get", "a"]):
-            for code in ("busy", "overloaded", "unavailable"):
-                with self.subTest(words, code=code):
-                    codes = [code, code]
-                    server = self.serve(lambda header, body: error(codes.pop()) if codes else [
-                        ({"status": "ok", "file_size": 4}, b"" if body else b"data")])
-                    done = self.cleave(*words)
-                    self.assertEqual(len(server.requests), 3)
-                    tries = re.findall(rb"^cleave: (\w+): .*; try (\d) of 3 in \d\.\d s$",
-                                       done.stderr, re.M)
-                    self.assertEqual(tries, [(code.encode(), b"1"), (code.encode(), b"2")])
+        for words, first, second in ((["put", "a"], "busy", "overloaded"),
+                                     (["get", "a"], "unavailable", "busy")):
+            with self.subTest(words):
+                codes = [second, first]
+                server = self.serve(lambda header, body: error(codes.pop()) if codes else [
+                    ({"status": "ok", "file_size": 4}, b"" if body else b"data")])
+                done = self.cleave(*words)
+                self.assertEqual(len(server.requests), 3)
+                tries = re.findall(rb"^cleave: (\w+): .*; try (\d) of 3 in \d\.\d s$",
+                                   done.stderr, re.M)
+                self.assertEqual(tries, [(first.encode(), b"1"), (second.encode(), b"2")])
 
     def test_what_does_not_pass_is_tried_once(self):
         self.write("a", b"data")
@@ -547,8 +547,8 @@ class Choices(TransferTest):
     def test_a_dry_run_does_nothing(self):
         self.write("mine", b"data")
         self.store("theirs", b"data")
-        self.assertEqual(self.output("put", "--dry-run", "mine", "name"), b"mine name\n")
-        self.assertEqual(self.output("get", "--dry-run", "theirs", "here"), b"here theirs\n")
+        self.assertEqual(self.output("put", "--dry-run", "mine", "name"), b"mine -> name\n")
+        self.assertEqual(self.output("get", "--dry-run", "theirs", "here"), b"theirs -> here\n")
         self.sentence("get", "--dry-run", "absent", status=3)
         self.sentence("put", "--dry-run", "absent", status=3)
         self.assertIn("already_exists",

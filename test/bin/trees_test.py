@@ -145,7 +145,7 @@ class ThereAndBack(TreesTest):
         (self.root / "some/a").write_bytes(b"old")
         done = self.cleave("put", "-r", "--no-clobber", "--json", "some")
         self.assertEqual({line["path"]: line["status"] for line in
-                          map(json.loads, done.stdout.splitlines())}, {"a": "skipped", "b": "ok"})
+                          map(json.loads, done.stdout.splitlines())}, {"some/a": "skipped", "some/b": "ok"})
         self.assertEqual(contents(self.root / "some"), {"a": b"old", "b": b"new"})
         (self.folder / "some/a").write_bytes(b"mine")
         (self.folder / "some/b").unlink()
@@ -155,11 +155,11 @@ class ThereAndBack(TreesTest):
     def test_a_dry_run_does_nothing(self):
         self.write_tree("plan", {"a": b"1", "b/c": b"2"})
         self.assertEqual(self.output("put", "-r", "--dry-run", "plan", "there"),
-                         b"a there/a\nb/c there/b/c\n")
+                         b"plan/a -> there/a\nplan/b/c -> there/b/c\n")
         self.assertFalse((self.root / "there").exists())
         self.cleave("put", "-r", "plan", "there")
         self.assertEqual(self.output("get", "-r", "--dry-run", "there", "new"),
-                         b"a there/a\nb/c there/b/c\n")
+                         b"there/a -> new/a\nthere/b/c -> new/b/c\n")
         self.assertFalse((self.folder / "new").exists())
 
     def test_links_in_the_target_are_not_followed(self):
@@ -286,7 +286,9 @@ class Servers(TreesTest):
         process = self.start("get", "-r", "d", stderr=slave, stdin=subprocess.DEVNULL)
         self.assertEqual(process.wait(timeout=10), 0)
         os.close(slave)
-        self.assertIn(b"3/3 files", os.read(master, 65_536))
+        shown = os.read(master, 65_536)
+        self.assertIn(b"3/3 files", shown)
+        self.assertIn(b"9 B of 9 B", shown)
 
 
 if __name__ == "__main__":
