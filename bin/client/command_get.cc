@@ -9,6 +9,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_tree.h"
 #include "cleave/bin/client/remote_directory.h"
+#include "cleave/bin/client/remote_file.h"
 #include "cleave/bin/client/retries.h"
 #include "cleave/handlers/file_name.h"
 
@@ -28,12 +29,6 @@ constexpr const char* kAboutGet =
     "tried, and the exit status is that of the first failure.\n\n"
     "  cleave get albums/photo.raw copy.raw\n"
     "  cleave get -rc -P 4 albums";
-
-Outcome status_of(Session& session, const Settings& settings, const std::string& name) {
-  std::string ignored;
-  return session.run(settings, {.cmd = "stat", .members = Members().set("filename", name)},
-                     ignored);
-}
 
 // Says what get_file() would do.
 Result<Transferred> plan_get(const Transfer& transfer) {

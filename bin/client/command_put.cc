@@ -10,6 +10,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_tree.h"
 #include "cleave/bin/client/put_file.h"
+#include "cleave/bin/client/remote_file.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/handlers/file_name.h"
@@ -65,10 +66,7 @@ Result<Transferred> plan_put(const Transfer& transfer) {
   auto file = FileSource::open(transfer.session.loop(), transfer.local);
   if (!file) return fail(file.error());
   if (transfer.options.no_clobber || transfer.options.no_overwrite) {
-    std::string ignored;
-    const Outcome there = transfer.session.run(
-        transfer.settings, {.cmd = "stat", .members = Members().set("filename", transfer.remote)},
-        ignored);
+    const Outcome there = status_of(transfer.session, transfer.settings, transfer.remote);
     if (there.result && transfer.options.no_clobber) return Transferred{.skipped = true};
     if (there.result) {
       return fail(Errc::already_exists, "there is a file '" + transfer.remote + "' already");

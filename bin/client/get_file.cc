@@ -136,10 +136,7 @@ class Get {
 
   // What the server has now.
   Result<void> ask() {
-    std::string ignored;
-    const Outcome known = session_.run(
-        transfer_.settings, {.cmd = "stat", .members = Members().set("filename", transfer_.remote)},
-        ignored);
+    const Outcome known = status_of(session_, transfer_.settings, transfer_.remote);
     if (!known.result) return fail(known.result.error());
     remote_ = RemoteFile::of(*known.header);
     return {};

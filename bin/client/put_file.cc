@@ -12,6 +12,7 @@
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/file_bytes.h"
 #include "cleave/bin/client/file_source.h"
+#include "cleave/bin/client/remote_file.h"
 #include "cleave/bin/client/retries.h"
 
 namespace cleave::cli {
@@ -50,56 +51,48 @@ class Put {
   Result<Transferred> run() {
     Retries retries(transfer_);
     while (true) {
-      Result<Transferred> done = attempt(retries.count() == 0);
+      Result<Transferred> done = attempt();
       if (done) return done;
       const Errc code = done.error().code;
       if (code == Errc::already_exists) return settle_existing(done, retries.count() > 0);
       // What was there before may be other bytes than ours: then all of them are sent, once.
       if (code == Errc::checksum_mismatch && went_on_ && !std::exchange(begun_anew_, true)) {
-        drop();
+        (void)ask_of_upload("delete");
         continue;
       }
       if (retries.again(done.error())) continue;
       // What nobody will go on with should not take up the server's room. Without a connection that
       // is left to the server.
-      if (!upload_.empty() && !transfer_.options.resume && exit_status(code) != kNetwork) drop();
+      if (!upload_.empty() && !transfer_.options.resume && exit_status(code) != kNetwork) {
+        (void)ask_of_upload("delete");
+      }
       return done;
     }
   }
 
  private:
-  Result<Transferred> attempt(bool first) {
+  Result<Transferred> attempt() {
     if (auto opened = open(); !opened) return fail(opened.error());
     if (auto named = name_upload(); !named) return fail(named.error());
     std::uint64_t offset = 0;
-    if (!upload_.empty() && (transfer_.options.resume || !first)) {
-      std::string ignored;
-      const Outcome known = ask("stat", ignored);
-      const Errc code = known.result ? Errc::not_found : known.result.error().code;
-      if (known.result && known.header->boolean_or("complete", false).value_or(false)) {
-        auto settled = settle_complete(known.header, first);
+    if (!upload_.empty()) {
+      const Outcome known = ask_of_upload("stat");
+      if (known.result) {
+        auto settled = settle_complete(known.header);
         if (!settled) return fail(settled.error());
         if (*settled) return Transferred{.header = known.header};
-      } else if (known.result) {
         offset = offset_in(*known.header).value_or(0);
-      } else if (not_offered(code)) {
-        do_without_uploads();
-      } else if (code != Errc::not_found) {
+      } else if (not_offered(known.result.error().code)) {
+        upload_.clear();
+      } else if (known.result.error().code != Errc::not_found) {
         return fail(known.result.error());
       }
     }
     for (int corrections = 0;; ++corrections) {
       Result<Transferred> sent = send_from(offset);
-      if (sent || sent.error().code != Errc::offset_mismatch || !corrected_ ||
-          corrections == kCorrections) {
-        // The first word of a server that offers no uploads.
-        const bool refused = !sent && first && !upload_.empty() && !transfer_.options.resume &&
-                             not_offered(sent.error().code);
-        if (!refused) return sent;
-        do_without_uploads();
-      } else {
-        offset = *corrected_;
-      }
+      const bool corrected = !sent && sent.error().code == Errc::offset_mismatch && corrected_;
+      if (!corrected || corrections == kCorrections) return sent;
+      offset = *corrected_;
       if (auto opened = open(); !opened) return fail(opened.error());
     }
   }
@@ -115,8 +108,9 @@ class Put {
   // The file may be another one than at the last attempt.
   Result<void> name_upload() {
     const std::pair state(file_->file_size(), file_->modified_ns());
-    if (!offered_ || std::exchange(named_for_, state) == state) return {};
+    if (std::exchange(named_for_, state) == state) return {};
     upload_.clear();
+    sent_ = false;
     if (!transfer_.options.resume) {
       if (state.first >= kLargeFile && transfer_.options.retries > 0) upload_ = random_name();
       return {};
@@ -138,38 +132,32 @@ class Put {
     return {};
   }
 
-  void do_without_uploads() {
-    offered_ = false;
-    upload_.clear();
-  }
   static bool not_offered(Errc code) {
     return code == Errc::failed_precondition || code == Errc::invalid_argument ||
            code == Errc::unknown_command;
   }
 
-  Outcome ask(std::string cmd, std::string& body) {
-    return session_.run(transfer_.settings,
-                        {.cmd = std::move(cmd), .members = Members().set("upload", upload_)}, body);
-  }
-  void drop() {
+  Outcome ask_of_upload(std::string cmd) {
     std::string ignored;
-    (void)ask("delete", ignored);
+    return session_.run(transfer_.settings,
+                        {.cmd = std::move(cmd), .members = Members().set("upload", upload_)},
+                        ignored);
   }
 
-  // The server says that the upload is complete. True if nothing is left to be done: its bytes are
-  // ours and, where the upload is an earlier command's, the file is still there.
-  Result<bool> settle_complete(const Ref<const Header>& reply, bool earlier) {
-    if (!earlier) {
+  // What `stat` says of the upload: true if it is complete, so that nothing is left to be done. Its
+  // bytes are ours then and, where it is an earlier command's, the file is still there.
+  Result<bool> settle_complete(const Ref<const Header>& known) {
+    if (!known->boolean_or("complete", false).value_or(false)) return false;
+    if (sent_) {
       auto ours = whole_digest();
       if (!ours) return fail(ours.error());
-      if (auto same = compare(*reply, *ours); !same) return fail(same.error());
+      if (auto same = compare(*known, *ours); !same) return fail(same.error());
       return true;
     }
     auto there = stored();
     if (!there) return fail(there.error());
     if (*there) return true;
-    std::string ignored;
-    const Outcome dropped = ask("delete", ignored);
+    const Outcome dropped = ask_of_upload("delete");
     if (!dropped.result && dropped.result.error().code != Errc::not_found) {
       return fail(dropped.result.error());
     }
@@ -190,10 +178,7 @@ class Put {
   Result<Ref<const Header>> stored() {
     auto ours = whole_digest();
     if (!ours) return fail(ours.error());
-    std::string ignored;
-    const Outcome there = session_.run(
-        transfer_.settings, {.cmd = "stat", .members = Members().set("filename", transfer_.remote)},
-        ignored);
+    const Outcome there = status_of(session_, transfer_.settings, transfer_.remote);
     if (!there.result && there.result.error().code != Errc::not_found) {
       return fail(there.result.error());
     }
@@ -233,6 +218,7 @@ class Put {
         std::chrono::duration_cast<Millis>(std::chrono::nanoseconds(file_->modified_ns())).count();
     if (mtime_ms >= 0) call.members.set("mtime_ms", mtime_ms);
     if (!upload_.empty()) call.members.set("upload", upload_).set("offset", offset);
+    sent_ = true;
     if (digest) call.members.set("xxh3", *digest);
 
     file_->on_progress([this](std::uint64_t done) { transfer_.share.reach(done); });
@@ -254,8 +240,8 @@ class Put {
   const Transfer& transfer_;
   Session& session_;
   std::shared_ptr<FileSource> file_;
-  std::string upload_;   // empty: none
-  bool offered_ = true;  // by the server, as far as is known
+  std::string upload_;  // empty: none
+  bool sent_ = false;   // something of it, by this command
   std::optional<std::pair<std::uint64_t, std::int64_t>> named_for_;  // size and time
   bool went_on_ = false;                                             // behind bytes that were there
   bool begun_anew_ = false;

@@ -25,4 +25,10 @@ std::string RemoteFile::fingerprint() const {
   return digest.finish();
 }
 
+Outcome status_of(Session& session, const Settings& settings, const std::string& name) {
+  std::string ignored;
+  return session.run(settings, {.cmd = "stat", .members = Members().set("filename", name)},
+                     ignored);
+}
+
 }  // namespace cleave::cli

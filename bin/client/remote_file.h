@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "cleave/bin/client/session.h"
 #include "cleave/protocol/header.h"
 
 namespace cleave::cli {
@@ -22,5 +23,9 @@ struct RemoteFile {
 
   bool operator==(const RemoteFile&) const = default;
 };
+
+// Asks the server what it has under a name: `stat`.
+[[nodiscard]] Outcome status_of(Session& session, const Settings& settings,
+                                const std::string& name);
 
 }  // namespace cleave::cli
