@@ -119,10 +119,7 @@ void Batch::report(const Job& job, const std::string& path, const Result<Transfe
   Members line;
   line.set("path", path).set("filename", job.remote);
   if (!done) {
-    report_failure(job.remote, done.error());
-    line.set("status", "error")
-        .set("code", to_string(done.error().code))
-        .set("message", done.error().message);
+    report_failure(job.remote, done.error(), line);
   } else if (done->skipped) {
     line.set("status", "skipped");
     if (!settings_.quiet) {
@@ -133,20 +130,29 @@ void Batch::report(const Job& job, const std::string& path, const Result<Transfe
     line.set("status", options_.dry_run ? "planned" : "ok");
     if (done->header) append_results(line, *done->header);
   }
-  if (settings_.json) progress_.say(stdout, json_line(line.object()));
+  say_line(line);
 }
 
-void Batch::refuse(const std::string& name, const Error& error) {
+void Batch::refuse(const Job& job, const Error& error) {
   const std::lock_guard lock(mutex_);
-  report_failure(name, error);
+  Members line;
+  if (!job.local.empty()) line.set("path", job.local);
+  if (!job.remote.empty()) line.set("filename", job.remote);
+  report_failure(job.local + job.remote, error, line);
+  say_line(line);
 }
 
-void Batch::report_failure(const std::string& name, const Error& error) {
+void Batch::report_failure(const std::string& name, const Error& error, Members& line) {
   const std::string where = jobs_.size() > 1 || options_.recursive ? "'" + name + "': " : "";
   progress_.say(stderr, error_line({error.code, where + error.message}));
+  line.set("status", "error").set("code", to_string(error.code)).set("message", error.message);
   const int status = exit_status(error.code);
   if (status_ == kOk) status_ = status;
   stopped_ = stopped_ || status == kNetwork || status == kNoSpace;
+}
+
+void Batch::say_line(const Members& line) {
+  if (settings_.json) progress_.say(stdout, json_line(line.object()));
 }
 
 }  // namespace cleave::cli

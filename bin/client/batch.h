@@ -31,8 +31,8 @@ class Batch {
 
   void add(Job job) { jobs_.push_back(std::move(job)); }
   [[nodiscard]] std::size_t size() const noexcept { return jobs_.size(); }
-  // Something that cannot be transferred.
-  void refuse(const std::string& name, const Error& error);
+  // Something that cannot be transferred. It has a name on one side alone.
+  void refuse(const Job& job, const Error& error);
   // Runs all of it, and returns the exit status.
   [[nodiscard]] int run(Action action, const Locate& locate);
 
@@ -43,7 +43,8 @@ class Batch {
   void work(Session& session, Action action, const Locate& locate);
   const Job* next();
   void report(const Job& job, const std::string& path, const Result<Transferred>& done);
-  void report_failure(const std::string& name, const Error& error);
+  void report_failure(const std::string& name, const Error& error, Members& line);
+  void say_line(const Members& line);
 
   Session& session_;
   const Settings& settings_;

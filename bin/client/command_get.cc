@@ -2,23 +2,17 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "cleave/bin/client/batch.h"
 #include "cleave/bin/client/get_file.h"
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_tree.h"
-#include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/remote_file.h"
+#include "cleave/bin/client/remote_tree.h"
 #include "cleave/bin/client/retries.h"
-#include "cleave/handlers/file_name.h"
 
 namespace cleave::cli {
 namespace {
-
-// A server may have its directories grow while they are listed. What is fetched is held in memory
-// by its name before anything is fetched.
-constexpr std::size_t kMostFiles = 1'000'000;
 
 constexpr const char* kAboutGet =
     "The file takes its place when its size and its digest are right. When the network breaks, or\n"
@@ -42,81 +36,10 @@ Result<Transferred> plan_get(const Transfer& transfer) {
   return Transferred{};
 }
 
-// Finds the files below a directory of the server.
-class Finding {
- public:
-  Finding(Session& session, const Settings& settings, const TransferOptions& options, Batch& batch)
-      : session_(session), settings_(settings), options_(options), batch_(batch) {}
-
-  // "." is the root.
-  Result<void> find(const std::string& directory) {
-    root_ = directory == "." ? "" : directory + "/";
-    // Deep or shallow, it is one list.
-    directories_.emplace_back();
-    while (!directories_.empty()) {
-      const std::string next = std::move(directories_.back());
-      directories_.pop_back();
-      if (auto looked = look_into(next); !looked) return looked;
-    }
-    return {};
-  }
-
- private:
-  // `prefix` is below the root, and empty or ends in a slash.
-  Result<void> look_into(const std::string& prefix) {
-    std::string directory = root_ + prefix;
-    if (!directory.empty()) directory.pop_back();
-    Retries retries(session_, settings_, options_, batch_.progress());
-    while (true) {
-      std::vector<RemoteEntry> entries;
-      HeaderParser parser;
-      const Result<void> listed = list_directory(
-          session_, settings_, directory, [&](std::string_view line) -> Result<void> {
-            auto entry = RemoteEntry::parse(parser, line);
-            if (!entry) return fail(entry.error());
-            entries.push_back(*std::move(entry));
-            if (entries.size() + batch_.size() + directories_.size() <= kMostFiles) return {};
-            return fail(Errc::too_large,
-                        "the directory has more than " + std::to_string(kMostFiles) + " files");
-          });
-      if (listed) {
-        for (const RemoteEntry& entry : entries) take(prefix, entry);
-        return {};
-      }
-      if (!retries.again(listed.error())) return listed;
-    }
-  }
-
-  void take(const std::string& prefix, const RemoteEntry& entry) {
-    const std::string name = prefix + entry.name;
-    // Never more than one part, and none that leads elsewhere.
-    if (!FileName::is_part(entry.name)) {
-      return batch_.refuse(name, {Errc::invalid_argument, "it is no name for a file"});
-    }
-    if (auto whole = FileName::parse(root_ + name); !whole) {
-      return batch_.refuse(name, whole.error());
-    }
-    if (entry.type == "directory") {
-      directories_.push_back(name + "/");
-    } else if (entry.type == "file") {
-      batch_.add({.local = name, .remote = root_ + name, .size = entry.size});
-    } else {
-      batch_.refuse(name, {Errc::invalid_argument, "it is neither a file nor a directory"});
-    }
-  }
-
-  Session& session_;
-  const Settings& settings_;
-  const TransferOptions& options_;
-  Batch& batch_;
-  std::string root_;
-  std::vector<std::string> directories_;
-};
-
 int get_tree(Invocation& invocation, const TransferOptions& options, Batch& batch,
              const std::string& name, const std::string& path) {
-  Finding finding(invocation.session, invocation.settings, options, batch);
-  if (auto found = finding.find(name); !found) return report_status(found.error());
+  RemoteTree found_there(invocation.session, invocation.settings, options, batch);
+  if (auto found = found_there.find(name); !found) return report_status(found.error());
   if (options.dry_run) {
     return batch.run(plan_get,
                      [&path](const std::string& local) { return LocalFile(path + "/" + local); });

@@ -19,15 +19,12 @@ namespace cleave::cli {
 namespace {
 
 constexpr const char* kAboutPut =
-    "The server's digest is compared with the file's. When the network breaks, or the server is "
-    "busy\n"
-    "or stops, it is tried again, after half a second and then ever later; a file of 16 MiB or "
-    "more\n"
-    "goes on where it stopped. With -c so does any file, and so do later commands with it.\n\n"
+    "The server's digest is compared with the file's. When the network breaks, or the server is\n"
+    "busy or stops, it is tried again, after half a second and then ever later; a file of 16 MiB\n"
+    "or more goes on where it stopped. With -c so does any file, and so do later commands.\n\n"
     "With -r the contents of FILE go into NAME, of which . is the root. Symbolic links are not\n"
-    "followed. What is not stored is said, all others are tried, and the exit status is that of "
-    "the\n"
-    "first failure.\n\n"
+    "followed. What is not stored is said, all others are tried, and the exit status is that of\n"
+    "the first failure.\n\n"
     "  cleave put photo.raw albums/photo.raw\n"
     "  cleave put -rc -P 4 albums";
 
@@ -83,14 +80,17 @@ int put_tree(Batch& batch, Batch::Action action, const std::string& path,
   auto tree = LocalTree::open(path);
   if (!tree) return report_status(tree.error());
   const std::string prefix = directory == "." ? "" : directory + "/";
+  const auto refuse = [&](const std::string& name, const Error& error) {
+    batch.refuse({.local = path + "/" + name, .remote = {}}, error);
+  };
   LocalTree::Visitor visitor{
       .file =
           [&](const std::string& name, std::uint64_t size) {
             auto remote = FileName::parse(prefix + name);
-            if (!remote) return batch.refuse(name, remote.error());
+            if (!remote) return refuse(name, remote.error());
             batch.add({.local = name, .remote = remote->text(), .size = size});
           },
-      .skipped = [&](const std::string& name, const Error& error) { batch.refuse(name, error); }};
+      .skipped = refuse};
   tree->walk(visitor);
   return batch.run(action, [&tree](const std::string& name) { return tree->find(name); });
 }

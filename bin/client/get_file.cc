@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/get_file.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <optional>
@@ -10,6 +9,7 @@
 
 #include "cleave/bin/client/download.h"
 #include "cleave/bin/client/file_bytes.h"
+#include "cleave/bin/client/file_source.h"
 #include "cleave/bin/client/remote_file.h"
 #include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/writer.h"
@@ -94,6 +94,11 @@ class Get {
  private:
   Result<Transferred> attempt() {
     if (!writer_) {
+      if (transfer_.options.resume) {
+        auto there = ask();
+        if (!there) return fail(there.error());
+        if (*there) return Transferred{.header = *there};
+      }
       if (auto begun = begin(); !begun) return fail(begun.error());
     }
     const std::uint64_t offset = writer_->written();
@@ -120,9 +125,6 @@ class Get {
   Result<void> begin() {
     SharedFd fd = output_;
     if (!fd) {
-      if (transfer_.options.resume) {
-        if (auto known = ask(); !known) return known;
-      }
       auto download = remote_ ? Download::resume(transfer_.local, remote_->fingerprint())
                               : Download::create(transfer_.local);
       if (!download) return fail(download.error());
@@ -134,12 +136,17 @@ class Get {
     return remote_ ? go_on() : Result<void>();
   }
 
-  // What the server has now.
-  Result<void> ask() {
+  // What the server has now; null if the target is not the same already.
+  Result<Ref<const Header>> ask() {
     const Outcome known = status_of(session_, transfer_.settings, transfer_.remote);
     if (!known.result) return fail(known.result.error());
     remote_ = RemoteFile::of(*known.header);
-    return {};
+    if (!remote_ || !remote_->xxh3) return Ref<const Header>();
+    const auto target = FileSource::open(session_.loop(), transfer_.local);
+    if (!target || (*target)->file_size() != remote_->size) return Ref<const Header>();
+    auto digest = digest_of_prefix(session_, (*target)->fd(), remote_->size);
+    if (!digest) return fail(digest.error());
+    return digest->finish() == *remote_->xxh3 ? known.header : Ref<const Header>();
   }
 
   // Behind what an earlier command has left.

@@ -74,6 +74,11 @@ class Put {
   Result<Transferred> attempt() {
     if (auto opened = open(); !opened) return fail(opened.error());
     if (auto named = name_upload(); !named) return fail(named.error());
+    if (transfer_.options.resume && !sent_) {
+      auto there = stored();
+      if (!there) return fail(there.error());
+      if (*there) return Transferred{.header = *there};
+    }
     std::uint64_t offset = 0;
     if (!upload_.empty()) {
       const Outcome known = ask_of_upload("stat");
@@ -144,8 +149,8 @@ class Put {
                         ignored);
   }
 
-  // What `stat` says of the upload: true if it is complete, so that nothing is left to be done. Its
-  // bytes are ours then and, where it is an earlier command's, the file is still there.
+  // What `stat` says of the upload: true if we have completed it, so that nothing is left to be
+  // done. One that an earlier command has completed, and whose file has gone, is begun anew.
   Result<bool> settle_complete(const Ref<const Header>& known) {
     if (!known->boolean_or("complete", false).value_or(false)) return false;
     if (sent_) {
@@ -154,9 +159,6 @@ class Put {
       if (auto same = compare(*known, *ours); !same) return fail(same.error());
       return true;
     }
-    auto there = stored();
-    if (!there) return fail(there.error());
-    if (*there) return true;
     const Outcome dropped = ask_of_upload("delete");
     if (!dropped.result && dropped.result.error().code != Errc::not_found) {
       return fail(dropped.result.error());
@@ -176,14 +178,16 @@ class Put {
 
   // What is known of the server's file, if it has the bytes of ours; null if not.
   Result<Ref<const Header>> stored() {
+    const Outcome known = status_of(session_, transfer_.settings, transfer_.remote);
+    if (!known.result) {
+      if (known.result.error().code != Errc::not_found) return fail(known.result.error());
+      return Ref<const Header>();
+    }
+    const auto there = RemoteFile::of(*known.header);
+    if (!there || there->size != file_->file_size() || !there->xxh3) return Ref<const Header>();
     auto ours = whole_digest();
     if (!ours) return fail(ours.error());
-    const Outcome there = status_of(session_, transfer_.settings, transfer_.remote);
-    if (!there.result && there.result.error().code != Errc::not_found) {
-      return fail(there.result.error());
-    }
-    const bool same = there.result && there.header->string_or("xxh3", "").value_or("") == *ours;
-    return same ? there.header : Ref<const Header>();
+    return *there->xxh3 == *ours ? known.header : Ref<const Header>();
   }
 
   Result<std::string> whole_digest() {

@@ -244,9 +244,12 @@ class UploadsToTheDaemon(TransferTest):
         self.assertEqual((self.root / "a").read_bytes(), data)
         self.cleave("verify", "a")
 
-    def test_what_is_complete_is_not_sent_again_unless_it_has_gone(self):
+    def test_what_is_there_is_not_sent_again_unless_it_has_gone(self):
         data = os.urandom(MIB)
         self.write("b", data)
+        self.cleave("put", "b")
+        self.assertLess(self.put_counting("-c", "b"), 10_000)
+        self.cleave("rm", "b")
         self.cleave("put", "-c", "b")
         self.assertLess(self.put_counting("-c", "b"), 10_000)
         self.cleave("rm", "b")
@@ -351,6 +354,14 @@ class Downloads(TransferTest):
     def test_a_whole_part_is_put_in_its_place(self):
         self.left_part().write_bytes(self.data)
         self.assertLess(self.get_counting("-c", "a"), 10_000)
+        self.assertEqual((self.folder / "a").read_bytes(), self.data)
+
+    def test_a_file_that_is_there_already_is_not_fetched_again(self):
+        self.cleave("get", "a")
+        self.assertLess(self.get_counting("-c", "a"), 10_000)
+        self.assertEqual((self.folder / "a").read_bytes(), self.data)
+        self.write("a", bytes(3 * MIB))
+        self.cleave("get", "-c", "a")
         self.assertEqual((self.folder / "a").read_bytes(), self.data)
 
     def test_what_is_called_as_the_part_and_is_not_ours_is_left_alone(self):

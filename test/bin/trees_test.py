@@ -125,9 +125,12 @@ class ThereAndBack(TreesTest):
         (tree / "link").symlink_to(self.folder / "outside/secret")
         (tree / "folder").symlink_to(self.folder / "outside")
         os.mkfifo(tree / "fifo")
-        done = self.cleave("put", "-r", "odd", status=1)
+        done = self.cleave("put", "-r", "--json", "odd", status=1)
+        lines = {line["path"]: line["status"] for line in map(json.loads, done.stdout.splitlines())}
+        self.assertEqual(lines, {"odd/a": "ok", "odd/link": "error", "odd/folder": "error",
+                                 "odd/fifo": "error"})
         self.assertEqual(contents(self.root / "odd"), {"a": b"data"})
-        for name in (b"'link'", b"'folder'", b"'fifo'"):
+        for name in (b"'odd/link'", b"'odd/folder'", b"'odd/fifo'"):
             self.assertIn(name, done.stderr)
 
     def test_names_that_the_store_cannot_say_are_skipped_and_said(self):
