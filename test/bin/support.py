@@ -19,7 +19,7 @@ import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from adversary.peer import PATIENCE, BytePeer
+from adversary.peer import PATIENCE, BytePeer, reset_on_close
 
 # Where the programs were built; ctest says so.
 BIN = pathlib.Path(os.environ.get("CLEAVE_BIN_DIR", "build/bin")).resolve()
