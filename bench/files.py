@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""Transfers of files: the servers that keep some, the points, and their samples."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import tempfile
+
+import measure
+from measure import Failure, Line, Server
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+# At most two files of the largest size lie there at a time, and what the disk needs for itself.
+DISK_BYTES = 4 * GIB
+# What a file begins with, over and over to its size.
+CONTENT_BYTES = MIB
+# No small file is begun after so long.
+SECONDS_MOST = 4
+
+DIGEST = object()  # stands for the md5 of the files of a point
+
+LINES = {
+    "limit": Line("bare calls", "limits", "--wire", "raw"),
+    "one_by_one": Line("one sync after another", "limits", "--wire", "raw", "--work", "synced"),
+    "md5_alone": Line("md5 alone, no file", "limits", "--wire", "raw", "--work", "md5"),
+    "none": Line("Cleave, durability none", "unsynced"),
+    "none_md5": Line("Cleave, durability none, md5", "unsynced", "--md5", DIGEST),
+    "full": Line("Cleave, durability full", "synced"),
+    "full_md5": Line("Cleave, durability full, md5", "synced", "--md5", DIGEST),
+    "nginx": Line("nginx", "nginx", "--wire", "http"),
+    "tutorial": Line("a tutorial's loop in Python", "tutorial", "--wire", "one_way"),
+}
+WHOLE = ["limit", "none", "none_md5", "full", "full_md5", "md5_alone", "nginx", "tutorial"]
+PLAIN = ["limit", "none", "nginx"]
+# What syncs has the kernel's threads write, which no other process can be told from.
+SYNCED = {"full", "full_md5", "one_by_one"}
+
+
+class Point:
+    """Files that are put or got, and the lines that are measured with them in turn."""
+
+    group = "files"
+    depth = 1
+    share = None
+
+    def __init__(self, kind, lines, body, files, connections=1):
+        self.kind = kind  # put, get, or one of them with many small files
+        self.lines = lines
+        self.body = body
+        self.files = files
+        self.connections = connections
+        self.results = {}
+
+    @property
+    def gets(self):
+        return self.kind.endswith("get")
+
+    @property
+    def name(self):
+        if self.connections == 1:
+            return f"{self.kind} {size_text(self.body)}"
+        return (f"{self.kind}, {self.files:,} files of {size_text(self.body)}, "
+                f"{self.connections} connections")
+
+
+def size_text(count):
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if count >= unit:
+            return f"{count // unit} {name}"
+    return f"{count} B"
+
+
+def points(short):
+    large, many = (4 * MIB, 64) if short else (GIB, 10_000)
+    return [
+        Point("put", WHOLE, large, 1),
+        Point("get", PLAIN, large, 4),  # one is over too soon
+        Point("small put", PLAIN, 4 * KIB, many, 16),
+        Point("small synced put", ["one_by_one", "full"], 4 * KIB, many, 16),
+        Point("small get", PLAIN, 4 * KIB, many, 16),
+    ]
+
+
+NGINX = """
+daemon off;
+master_process off;
+worker_processes 1;
+pid {scratch}/pid;
+error_log {scratch}/log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000000;
+  client_max_body_size 0;
+  client_body_temp_path {temporary};
+  proxy_temp_path {scratch}/proxy;
+  fastcgi_temp_path {scratch}/fastcgi;
+  scgi_temp_path {scratch}/scgi;
+  uwsgi_temp_path {scratch}/uwsgi;
+  server {{
+    listen 127.0.0.1:{port};
+    root {root};
+    location / {{ dav_methods PUT; }}
+  }}
+}}
+"""
+
+
+class FileServer(Server):
+    """A server that keeps files, in a folder of its own."""
+
+    KINDS = {
+        "limits": ("bench_file_limits", None),
+        "unsynced": ("cleaved", None),
+        "synced": ("cleaved", None),
+        "nginx": ("nginx", "nginx-light"),
+        "tutorial": ("tutorial_put.py", None),
+    }
+    LOAD = "bench_file_load"
+
+    @classmethod
+    def program(cls, kind, folder):
+        if kind == "nginx":
+            return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if kind == "tutorial":
+            folder = pathlib.Path(__file__).resolve().parent / "peers"
+        return super().program(kind, folder)
+
+    def __init__(self, kind, program, place):
+        self.root = place / kind
+        self.root.mkdir()
+        super().__init__(kind, program, 0)
+
+    def arguments(self, _):
+        if self.kind == "nginx":
+            self.port = measure.free_port()
+            config = pathlib.Path(self.scratch.name, "nginx.conf")
+            config.write_text(NGINX.format(scratch=self.scratch.name, port=self.port,
+                                           root=self.root, temporary=self.root / "temporary"))
+            return ["-p", self.scratch.name, "-c", str(config)]
+        if self.KINDS[self.kind][0] == "cleaved":
+            durability = {"unsynced": "none", "synced": "full"}[self.kind]
+            return ["--listen", "tcp://127.0.0.1:0", "--root", str(self.root),
+                    "--durability", durability]
+        return [str(self.root)]
+
+    def files(self):
+        return list(self.root.glob("f*"))
+
+    def empty(self):
+        for file in self.files():
+            file.unlink()
+
+
+class Files:
+    """Where the servers keep their files, and samples of what they do with them."""
+
+    def __init__(self, where, sampler):
+        if shutil.disk_usage(where).free < DISK_BYTES:
+            raise Failure(f"{where} has not the {size_text(DISK_BYTES)} that the files need")
+        self.sampler = sampler
+        self.scratch = tempfile.TemporaryDirectory(prefix="bench-files-", dir=where)
+        self.place = pathlib.Path(self.scratch.name)
+        self.content = self.place / "content"
+        self.content.write_bytes(os.urandom(CONTENT_BYTES))
+        self.digests = {}
+        self.servers = []
+
+    def stop(self):
+        self.scratch.cleanup()
+
+    def digest(self, size):
+        """The md5 of a file of `size` bytes."""
+        if size not in self.digests:
+            content, digest = self.content.read_bytes(), hashlib.md5()
+            for at in range(0, size, len(content)):
+                digest.update(content[:size - at])
+            self.digests[size] = digest.hexdigest()
+        return self.digests[size]
+
+    def renew_memory(self, size):
+        """Memory that was given back is slow where the machine is a virtual one: its first touch
+        costs more than all else. So as much as is needed next is touched and freed."""
+        ballast, zeros = self.place / "ballast", bytes(MIB)
+        with ballast.open("wb", buffering=0) as file:
+            for _ in range(0, size, MIB):
+                file.write(zeros)
+        ballast.unlink()
+
+    def arguments(self, point, line):
+        result = ["--content", self.content, "--work", "get" if point.gets else "put"]
+        result += ["--size", point.body, "--files", point.files]
+        result += ["--connections", point.connections]
+        if point.connections > 1:
+            result += ["--seconds", SECONDS_MOST]
+        return result + [self.digest(point.body) if part is DIGEST else part
+                         for part in line.arguments]
+
+    def begin(self, point, servers):
+        """Before the samples of a point. What is to be got is put by Cleave, as its files have
+        digests, and linked for the others, so that all read the same pages."""
+        self.servers = [server for server in servers.values() if isinstance(server, FileServer)]
+        if not point.gets:
+            return
+        first = servers["unsynced"]
+        files = 1 if point.connections == 1 else point.files
+        self.sampler.run(first, ["--content", self.content, "--size", point.body,
+                                 "--files", files, "--connections", point.connections])
+        for server in self.servers:
+            for number in range(point.files):
+                to = server.root / f"f{number}"
+                if not to.exists():
+                    to.hardlink_to(first.root / f"f{number % files}")
+        os.sync()
+
+    def end(self):
+        for server in self.servers:
+            server.empty()
+
+    def sample(self, point, line, server, extra):
+        """One transfer of all files of the point; of what was put nothing is left."""
+
+        def prepare():
+            if not point.gets:
+                server.empty()
+                os.sync()
+                self.renew_memory(max(point.body * point.files, 64 * MIB))
+            measure.settle(self.servers)
+
+        arguments = self.arguments(point, line) + extra
+        result = self.sampler.sample(server, arguments, prepare)
+        if not point.gets:
+            sizes = [file.stat().st_size for file in server.files()]
+            expected = 0 if line is LINES["md5_alone"] else result["messages"]
+            server.empty()
+            if sizes != [point.body] * expected:
+                raise Failure(f"{server.kind} has stored {len(sizes)} files, not all of them whole")
+        return result
