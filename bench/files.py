@@ -29,15 +29,16 @@ LINES = {
     "md5_alone": Line("md5 alone, no file", "limits", "--wire", "raw", "--work", "md5"),
     "none": Line("Cleave, durability none", "unsynced"),
     "none_md5": Line("Cleave, durability none, md5", "unsynced", "--md5", DIGEST),
+    "none_md5_free": Line("Cleave, durability none, md5, both cores", "unpinned", "--md5", DIGEST),
     "full": Line("Cleave, durability full", "synced"),
     "full_md5": Line("Cleave, durability full, md5", "synced", "--md5", DIGEST),
     "nginx": Line("nginx", "nginx", "--wire", "http"),
+    "nginx_1m": Line("nginx, buffers of 1 MiB", "nginx_1m", "--wire", "http"),
     "tutorial": Line("a tutorial's loop in Python", "tutorial", "--wire", "one_way"),
 }
-WHOLE = ["limit", "none", "none_md5", "full", "full_md5", "md5_alone", "nginx", "tutorial"]
+WHOLE = ["limit", "none", "none_md5", "none_md5_free", "full", "full_md5", "md5_alone", "nginx",
+         "nginx_1m", "tutorial"]
 PLAIN = ["limit", "none", "nginx"]
-# What syncs has the kernel's threads write, which no other process can be told from.
-SYNCED = {"full", "full_md5", "one_by_one"}
 
 
 class Point:
@@ -99,6 +100,7 @@ http {{
   keepalive_requests 1000000000;
   client_max_body_size 0;
   client_body_temp_path {temporary};
+  client_body_buffer_size {buffer};
   proxy_temp_path {scratch}/proxy;
   fastcgi_temp_path {scratch}/fastcgi;
   scgi_temp_path {scratch}/scgi;
@@ -118,15 +120,17 @@ class FileServer(Server):
     KINDS = {
         "limits": ("bench_file_limits", None),
         "unsynced": ("cleaved", None),
+        "unpinned": ("cleaved", None),
         "synced": ("cleaved", None),
         "nginx": ("nginx", "nginx-light"),
+        "nginx_1m": ("nginx", "nginx-light"),
         "tutorial": ("tutorial_put.py", None),
     }
     LOAD = "bench_file_load"
 
     @classmethod
     def program(cls, kind, folder):
-        if kind == "nginx":
+        if cls.KINDS[kind][0] == "nginx":
             return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if kind == "tutorial":
             folder = pathlib.Path(__file__).resolve().parent / "peers"
@@ -138,17 +142,29 @@ class FileServer(Server):
         super().__init__(kind, program, 0)
 
     def arguments(self, _):
-        if self.kind == "nginx":
+        if self.KINDS[self.kind][0] == "nginx":
             self.port = measure.free_port()
             config = pathlib.Path(self.scratch.name, "nginx.conf")
             config.write_text(NGINX.format(scratch=self.scratch.name, port=self.port,
-                                           root=self.root, temporary=self.root / "temporary"))
+                                           root=self.root, temporary=self.root / "temporary",
+                                           # 16k is its default.
+                                           buffer="1m" if self.kind == "nginx_1m" else "16k"))
             return ["-p", self.scratch.name, "-c", str(config)]
         if self.KINDS[self.kind][0] == "cleaved":
-            durability = {"unsynced": "none", "synced": "full"}[self.kind]
+            durability = "full" if self.kind == "synced" else "none"
             return ["--listen", "tcp://127.0.0.1:0", "--root", str(self.root),
                     "--durability", durability]
         return [str(self.root)]
+
+    def cores(self):
+        cores = super().cores()
+        return cores + [measure.LOAD_CORE] if self.kind == "unpinned" else cores
+
+    def others(self, result):
+        if self.kind != "unpinned":
+            return super().others(result)
+        both = result["server_core_busy"] + result["load_core_busy"]
+        return both - result["server_busy"] - result["load_busy"]
 
     def files(self):
         return list(self.root.glob("f*"))
@@ -226,19 +242,24 @@ class Files:
     def sample(self, point, line, server, extra):
         """One transfer of all files of the point; of what was put nothing is left."""
 
-        def prepare():
+        def run():
             if not point.gets:
                 server.empty()
                 os.sync()
                 self.renew_memory(max(point.body * point.files, 64 * MIB))
             measure.settle(self.servers)
+            result = self.sampler.run(server, arguments)
+            if not point.gets:
+                self.look_at(server, point.body, 0 if without_file else result["messages"])
+            return result
 
+        without_file = line is LINES["md5_alone"]
         arguments = self.arguments(point, line) + extra
-        result = self.sampler.sample(server, arguments, prepare)
-        if not point.gets:
-            sizes = [file.stat().st_size for file in server.files()]
-            expected = 0 if line is LINES["md5_alone"] else result["messages"]
-            server.empty()
-            if sizes != [point.body] * expected:
-                raise Failure(f"{server.kind} has stored {len(sizes)} files, not all of them whole")
-        return result
+        return self.sampler.sample(server, arguments, run)
+
+    def look_at(self, server, size, files):
+        """Whether it has stored so many files, all of them whole; none of them is left."""
+        sizes = [file.stat().st_size for file in server.files()]
+        server.empty()
+        if sizes != [size] * files:
+            raise Failure(f"{server.kind} has stored {len(sizes)} files of {files}, or not whole")

@@ -29,12 +29,12 @@ class Failure(Exception):
     """Something did not run; its text is one sentence."""
 
 
-def begin_on(core):
-    """For a child: it runs on one core and ends when this process ends."""
+def begin_on(*cores):
+    """For a child: it runs on these cores and ends when this process ends."""
 
     def begin():
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, cores)
 
     return begin
 
@@ -104,7 +104,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if self.port is None else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=begin_on(SERVER_CORE),
+            preexec_fn=begin_on(*self.cores()),
         )
         try:
             self._wait_until_it_serves()
@@ -150,6 +150,15 @@ class Server:
         self.port = int(digits)
         if self.KINDS[self.kind][0] == "cleaved" and self.process.stdout.readline() != b"ready\n":
             raise Failure("cleaved is not ready")
+
+    def cores(self):
+        """Where it runs."""
+        return [SERVER_CORE]
+
+    def others(self, result):
+        """How much of a core other processes had during a sample."""
+        return max(result["server_core_busy"] - result["server_busy"],
+                   result["load_core_busy"] - result["load_busy"])
 
     def processor_time(self):
         """Seconds that its threads have run."""
@@ -206,20 +215,16 @@ class Sampler:
         command += ["--pid", server.pid, "--cores", cores]
         return [str(part) for part in command + arguments]
 
-    def sample(self, server, arguments, prepare=lambda: None):
-        """What the load says, undisturbed if that can be had; `prepare` comes before each try."""
+    def sample(self, server, arguments, run=None):
+        """What the load says, undisturbed if that can be had; `run` is one try."""
         best = None
         for attempt in range(self.repeats + 1):
             if attempt > 0:
                 self.dropped += 1
                 time.sleep(0.3)
-            prepare()
-            result = self.run(server, arguments)
+            result = run() if run is not None else self.run(server, arguments)
             self.taken += 1
-            others = max(
-                result["server_core_busy"] - result["server_busy"],
-                result["load_core_busy"] - result["load_busy"],
-            )
+            others = server.others(result)
             if best is None or others < best[0]:
                 best = (others, result)
             if others <= OTHERS_MOST:
