@@ -22,6 +22,7 @@
 #include "cleave/bin/observer_pair.h"
 #include "cleave/bin/process_setup.h"
 #include "cleave/bin/service_manager.h"
+#include "cleave/bin/store_sweep.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/metrics.h"
 #include "cleave/core/router.h"
@@ -49,7 +50,8 @@ int give_up(const Error& error, int status) {
 Limits feasible(const Config& config, Log& log) {
   Limits limits = config.limits;
   // A put has its file and a directory open, a program its pidfd and three pipes.
-  const std::uint64_t others = 2 * config.store.store_max_open + 4 * config.exec.exec_max_running;
+  const std::uint64_t others =
+      2 * config.store.limits.store_max_open + 4 * config.exec.exec_max_running;
   const std::uint64_t room = make_room_for(limits.max_connections, others);
   if (room < limits.max_connections) {
     log.write(LogLevel::warning, "max_connections_lowered",
@@ -168,9 +170,10 @@ int serve_on(Loop& loop, const CommandLine& command_line, const Config& config,
   ListenerRule rule(config);
   Router router;
   std::optional<Server> server;
-  const Result<void> added =
+  const Result<std::shared_ptr<const FileStore>> store =
       add_commands(router, loop, config, metrics, [&server] { return server->limits(); });
-  if (!added) return give_up(added.error(), kFailed);
+  if (!store) return give_up(store.error(), kFailed);
+  StoreSweep sweep(loop, *store);
   server.emplace(
       loop, router,
       ServerOptions{.limits = feasible(config, log), .observer = &observers, .admission = &rule});

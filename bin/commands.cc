@@ -21,10 +21,10 @@ void add_all(Router& router, Loop& loop, const Config& config, const Metrics& me
   add_echo(router);
   add_upper(router);
   add_exec(router, loop, config.exec);
-  add_store(router, loop, std::move(store), config.store);
+  add_store(router, loop, std::move(store));
   add_introspection(
       router, loop, metrics,
-      [limits = std::move(limits), exec = config.exec, files = config.store](Members& into) {
+      [limits = std::move(limits), exec = config.exec, files = config.store.limits](Members& into) {
         write_limits(into, limit_table(), limits());
         write_limits(into, exec_limit_table(), exec);
         write_limits(into, store_limit_table(), files);
@@ -33,12 +33,13 @@ void add_all(Router& router, Loop& loop, const Config& config, const Metrics& me
 
 }  // namespace
 
-Result<void> add_commands(Router& router, Loop& loop, const Config& config, const Metrics& metrics,
-                          std::function<Limits()> limits) {
-  Result<std::shared_ptr<const FileStore>> store = FileStore::open(config.root);
+Result<std::shared_ptr<const FileStore>> add_commands(Router& router, Loop& loop,
+                                                      const Config& config, const Metrics& metrics,
+                                                      std::function<Limits()> limits) {
+  Result<std::shared_ptr<const FileStore>> store = FileStore::open(config.root, config.store);
   if (!store) return fail(store.error());
-  add_all(router, loop, config, metrics, std::move(limits), *std::move(store));
-  return {};
+  add_all(router, loop, config, metrics, std::move(limits), *store);
+  return store;
 }
 
 Result<void> check_offers(const Config& config) {

@@ -34,6 +34,9 @@ constexpr Words<LogLevel, 5> kLevels = {{{"debug", LogLevel::debug},
                                          {"error", LogLevel::error},
                                          {"off", LogLevel::off}}};
 
+constexpr Words<Durability, 3> kDurabilities = {
+    {{"none", Durability::none}, {"data", Durability::data}, {"full", Durability::full}}};
+
 template <typename T, std::size_t size>
 Result<T> one_of(const Words<T, size>& words, std::string_view text) {
   std::string expected;
@@ -120,7 +123,7 @@ Result<void> read_limits(const toml::node& node, const std::string& name, const 
   for (const auto& [key, value] : *table) {
     Result<bool> found = read_limit(limit_table(), key, value, config.limits);
     if (found && !*found) found = read_limit(exec_limit_table(), key, value, config.exec);
-    if (found && !*found) found = read_limit(store_limit_table(), key, value, config.store);
+    if (found && !*found) found = read_limit(store_limit_table(), key, value, config.store.limits);
     if (!found) return refuse(place_of(name, key) + ": " + found.error().message);
     if (!*found) return refuse(place_of(name, key) + ": there is no such limit");
   }
@@ -136,6 +139,10 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   if (key == "listen") return set(config.listen, strings_from(node), place);
   if (key == "root") return set(config.root, word(folder), place);
   if (key == "exec") return set(config.exec.mode, word(exec_mode), place);
+  if (key == "durability") {
+    return set(config.store.durability,
+               word([](const std::string& text) { return one_of(kDurabilities, text); }), place);
+  }
   if (key == "insecure") return set(config.insecure, boolean_from(node), place);
   if (key == "log_format") {
     return set(config.log_format,
@@ -173,6 +180,11 @@ Result<void> apply(const CommandLine& options, Config& config) {
   if (options.insecure) config.insecure = true;
   if (auto done = over(config.root, options.root, folder, "--root"); !done) return done;
   if (auto done = over(config.exec.mode, options.exec, exec_mode, "--exec"); !done) return done;
+  const auto durability = [](const std::string& text) { return one_of(kDurabilities, text); };
+  if (auto done = over(config.store.durability, options.durability, durability, "--durability");
+      !done) {
+    return done;
+  }
   const auto format = [](const std::string& text) { return one_of(kFormats, text); };
   const auto level = [](const std::string& text) { return one_of(kLevels, text); };
   if (auto done = over(config.log_format, options.log_format, format, "--log-format"); !done) {
@@ -227,6 +239,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
       ->type_name("DIR");
   app.add_option("--exec", parsed.exec, "off, or shell: clients may run any program (default off)")
       ->type_name("MODE");
+  app.add_option("--durability", parsed.durability,
+                 "What a stored file outlives once it is answered: full, a power cut; data, the "
+                 "same but for its name; none, the end of cleaved (default full)")
+      ->type_name("HOW");
   app.add_flag("--insecure", parsed.insecure,
                "Serve addresses other than loopback without authentication");
   app.add_option("--log-format", parsed.log_format, "text or json (default text)")
@@ -296,6 +312,7 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
   if (running.listen != wanted.listen) keys.emplace_back("listen");
   if (running.root != wanted.root) keys.emplace_back("root");
   if (running.exec.mode != wanted.exec.mode) keys.emplace_back("exec");
+  if (running.store.durability != wanted.store.durability) keys.emplace_back("durability");
   if (running.insecure != wanted.insecure) keys.emplace_back("insecure");
   if (running.log_format != wanted.log_format) keys.emplace_back("log_format");
   const auto compare = [&keys](const auto& table, const auto& before, const auto& after) {
@@ -304,7 +321,7 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
     }
   };
   compare(exec_limit_table(), running.exec, wanted.exec);
-  compare(store_limit_table(), running.store, wanted.store);
+  compare(store_limit_table(), running.store.limits, wanted.store.limits);
   return keys;
 }
 

@@ -10,7 +10,7 @@
 #include "cleave/core/endpoint.h"
 #include "cleave/core/limits.h"
 #include "cleave/handlers/exec.h"
-#include "cleave/handlers/store_commands.h"
+#include "cleave/handlers/store_options.h"
 #include "cleave/protocol/result.h"
 
 namespace cleave {
@@ -25,8 +25,8 @@ struct Config {
   // Empty: the inherited sockets, and where there are none, kDefaultListen.
   std::vector<std::string> listen = {};
   std::string root = "./file_upload";
-  ExecOptions exec = {};  // the key `exec` is its mode
-  StoreOptions store = {};
+  ExecOptions exec = {};        // the key `exec` is its mode
+  FileStoreOptions store = {};  // the key `durability` is one of it
   bool insecure = false;
   LogFormat log_format = LogFormat::text;
   LogLevel log_level = LogLevel::info;
@@ -39,6 +39,7 @@ struct CommandLine {
   std::vector<std::string> listen;
   std::optional<std::string> root;
   std::optional<std::string> exec;
+  std::optional<std::string> durability;
   std::optional<std::string> log_format;
   std::optional<std::string> log_level;
   bool insecure = false;

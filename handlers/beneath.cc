@@ -115,13 +115,13 @@ OrErrno<Fd> Beneath::open_directory(const std::string& path) const {
   return open(path, kDirectory);
 }
 
-OrErrno<Fd> Beneath::make_directories(const std::string& path) const {
+OrErrno<Fd> Beneath::make_directories(const std::string& path, bool durable) const {
   OrErrno<Fd> there = open_directory(path);
   if (there || there.error() != ENOENT || path.empty()) return there;
   return walk(root_, path, kDirectory,
-              [](const Fd& directory, const std::string& part) -> OrErrno<void> {
+              [durable](const Fd& directory, const std::string& part) -> OrErrno<void> {
                 if (::mkdirat(directory.get(), part.c_str(), 0700) == 0) {
-                  return sync_directory(directory);
+                  return durable ? sync_directory(directory) : OrErrno<void>();
                 }
                 if (errno != EEXIST) return failed();
                 return {};

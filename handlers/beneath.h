@@ -28,8 +28,8 @@ class CLEAVE_API Beneath {
       : root_(std::move(root)), portable_(portable) {}
 
   [[nodiscard]] OrErrno<Fd> open_directory(const std::string& path) const;
-  // The same, and makes the directories that are missing (mode 0700), durably.
-  [[nodiscard]] OrErrno<Fd> make_directories(const std::string& path) const;
+  // The same, and makes the directories that are missing (mode 0700), if asked durably.
+  [[nodiscard]] OrErrno<Fd> make_directories(const std::string& path, bool durable = true) const;
   // A regular file, for reading. EISDIR for a directory, ENXIO for anything else (a FIFO, a socket,
   // a device); never waits for the other end of a FIFO.
   [[nodiscard]] OrErrno<Fd> open_file(const std::string& path) const;

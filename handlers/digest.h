@@ -26,6 +26,12 @@ enum class DigestKind : std::uint8_t { xxh3, md5, sha256 };
 // `invalid_argument` where it has another length or is not hex.
 [[nodiscard]] CLEAVE_API Result<std::string> parse_digest(DigestKind kind, std::string_view text);
 
+// A digest and its value in lower-case hex.
+struct DigestValue {
+  DigestKind kind;
+  std::string hex;
+};
+
 // A digest of bytes that come in pieces.
 class CLEAVE_API Digest {
  public:

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
+#include "cleave/handlers/store_state.h"
 #include "cleave/handlers/stored_digest.h"
 #include "cleave/handlers/system_error.h"
 
@@ -24,6 +26,10 @@ tl::unexpected<Error> failed(const FileName& name, int error) {
   return fail(system_error(error, quoted(name)));
 }
 
+tl::unexpected<Error> into_itself(const FileName& name) {
+  return fail(Errc::invalid_argument, quoted(name) + " cannot be moved into itself");
+}
+
 FileStatus status_of(const struct stat& status) {
   FileStatus result;
   if (S_ISREG(status.st_mode)) {
@@ -33,6 +39,11 @@ FileStatus status_of(const struct stat& status) {
   }
   result.mtime_ms = std::int64_t{status.st_mtim.tv_sec} * 1000 + status.st_mtim.tv_nsec / 1'000'000;
   return result;
+}
+
+StoreUsage::Amount amount_of(const FileStatus& status) {
+  if (status.type != FileStatus::Type::file) return {};
+  return {status.size, 1};
 }
 
 // Of an entry itself, also where it is a symbolic link.
@@ -97,13 +108,35 @@ Result<std::shared_ptr<const FileStore>> FileStore::open(const std::string& root
   }
   Fd directory(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return fail(system_error(errno, "the store's directory '" + root + "'"));
-  auto beneath = std::make_shared<const Beneath>(std::move(directory), options.portable);
-  Upload::sweep(*beneath);
-  return std::shared_ptr<const FileStore>(new FileStore(std::move(beneath)));
+  std::shared_ptr<const FileStore> store(
+      new FileStore(std::make_shared<StoreState>(std::move(directory), options)));
+  store->sweep();
+  return store;
+}
+
+void FileStore::sweep() const {
+  Upload::sweep(*state_);
+  using std::chrono::system_clock;
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch());
+  expire_uploads(*state_, now.count());
+  state_->usage.count(state_->files);
+}
+
+const FileStoreOptions& FileStore::options() const noexcept {
+  return state_->options;
+}
+
+Result<UploadStatus> FileStore::status(const UploadId& id) const {
+  return upload_status(*state_, id);
+}
+
+Result<void> FileStore::remove(const UploadId& id) const {
+  return drop_upload(*state_, id);
 }
 
 Result<OpenedFile> FileStore::open_file(const FileName& name) const {
-  OrErrno<Fd> file = root_->open_file(name.text());
+  OrErrno<Fd> file = state_->files.open_file(name.text());
   if (!file) return failed(name, file.error());
   struct stat status {};
   if (::fstat(file->get(), &status) != 0) return failed(name, errno);
@@ -113,7 +146,7 @@ Result<OpenedFile> FileStore::open_file(const FileName& name) const {
 }
 
 Result<FileStatus> FileStore::status(const FileName& name) const {
-  OrErrno<Fd> parent = root_->open_directory(name.parent());
+  OrErrno<Fd> parent = state_->files.open_directory(name.parent());
   if (!parent) return failed(name, parent.error());
   OrErrno<FileStatus> status = status_at(*parent, name.leaf());
   if (!status) return failed(name, status.error());
@@ -125,7 +158,7 @@ Result<DirectoryPage> FileStore::list(const std::optional<FileName>& directory,
   const auto refused = [&](int error) {
     return fail(system_error(error, directory ? quoted(*directory) : "the store's directory"));
   };
-  OrErrno<Fd> opened = root_->open_directory(directory ? directory->text() : std::string());
+  OrErrno<Fd> opened = state_->files.open_directory(directory ? directory->text() : std::string());
   if (!opened) return refused(opened.error());
   const auto wanted = [&](std::string_view name) {
     return FileName::is_part(name) && (directory || name != FileName::kReserved);
@@ -148,40 +181,58 @@ Result<DirectoryPage> FileStore::list(const std::optional<FileName>& directory,
 }
 
 Result<void> FileStore::remove(const FileName& name) const {
-  OrErrno<Fd> parent = root_->open_directory(name.parent());
+  OrErrno<Fd> parent = state_->files.open_directory(name.parent());
   if (!parent) return failed(name, parent.error());
   const std::string leaf = name.leaf();
   OrErrno<FileStatus> status = status_at(*parent, leaf);
   if (!status) return failed(name, status.error());
   const int flags = status->type == FileStatus::Type::directory ? AT_REMOVEDIR : 0;
-  if (::unlinkat(parent->get(), leaf.c_str(), flags) != 0) {
-    // POSIX lets a system call a directory that is not empty EEXIST.
-    return failed(name, errno == EEXIST ? ENOTEMPTY : errno);
+  {
+    const std::unique_lock<std::mutex> naming = state_->usage.naming();
+    if (naming) status = status_at(*parent, leaf);
+    if (!status) return failed(name, status.error());
+    if (::unlinkat(parent->get(), leaf.c_str(), flags) != 0) {
+      // POSIX lets a system call a directory that is not empty EEXIST.
+      return failed(name, errno == EEXIST ? ENOTEMPTY : errno);
+    }
+    state_->usage.removed(amount_of(*status));
   }
-  if (OrErrno<void> synced = sync_directory(*parent); !synced) return failed(name, synced.error());
+  if (OrErrno<void> synced = state_->sync(*parent); !synced) return failed(name, synced.error());
   return {};
 }
 
+OrErrno<void> FileStore::rename(const Fd& source, const FileName& from, const Fd& target,
+                                const FileName& to, bool overwrite) const {
+  const std::unique_lock<std::mutex> naming = state_->usage.naming();
+  const OrErrno<FileStatus> replaced =
+      naming ? status_at(target, to.leaf()) : tl::unexpected<int>(ENOENT);
+  OrErrno<void> renamed = state_->files.rename(source, from.leaf(), target, to.leaf(), overwrite);
+  // A name that is moved to itself replaces nothing.
+  if (renamed && replaced && from != to) state_->usage.removed(amount_of(*replaced));
+  return renamed;
+}
+
 Result<void> FileStore::move(const FileName& from, const FileName& to, bool overwrite) const {
-  OrErrno<Fd> source = root_->open_directory(from.parent());
+  OrErrno<Fd> source = state_->files.open_directory(from.parent());
   if (!source) return failed(from, source.error());
   // Before the parents of `to` are made, so that a move of nothing leaves nothing.
   if (OrErrno<FileStatus> status = status_at(*source, from.leaf()); !status) {
     return failed(from, status.error());
   }
   if (to.text().starts_with(from.text() + "/")) {
-    return fail(Errc::invalid_argument, quoted(from) + " cannot be moved into itself");
+    return into_itself(from);
   }
-  OrErrno<Fd> target = root_->make_directories(to.parent());
+  OrErrno<Fd> target = state_->make_directories(to.parent());
   if (!target) return failed(to, target.error());
-  OrErrno<void> renamed = root_->rename(*source, from.leaf(), *target, to.leaf(), overwrite);
+  OrErrno<void> renamed = rename(*source, from, *target, to, overwrite);
   if (!renamed) {
     // ENOENT is the source: the target's parent is held.
     const int error = renamed.error();
+    if (error == EINVAL) return into_itself(from);  // the text does not show it in every case
     return failed(error == ENOENT ? from : to, error == EEXIST && overwrite ? ENOTEMPTY : error);
   }
-  if (OrErrno<void> synced = sync_directory(*target); !synced) return failed(to, synced.error());
-  if (OrErrno<void> synced = sync_directory(*source); !synced) return failed(from, synced.error());
+  if (OrErrno<void> synced = state_->sync(*target); !synced) return failed(to, synced.error());
+  if (OrErrno<void> synced = state_->sync(*source); !synced) return failed(from, synced.error());
   return {};
 }
 

@@ -13,6 +13,8 @@
 #include "cleave/handlers/beneath.h"
 #include "cleave/handlers/digest.h"
 #include "cleave/handlers/file_name.h"
+#include "cleave/handlers/kept_uploads.h"
+#include "cleave/handlers/store_options.h"
 #include "cleave/handlers/upload.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/result.h"
@@ -76,25 +78,29 @@ class CLEAVE_API Verification {
   std::uint64_t at_ = 0;
 };
 
-struct FileStoreOptions {
-  // Do without what Linux alone has (for tests; see Beneath).
-  bool portable = false;
-};
-
 // Files under one directory, named by FileNames. No symbolic link is followed on the way to any of
 // them; the store's own data lie in `.cleave`. What is stored has the mode 0600, and a directory
 // 0700. Every call blocks, so it runs in the worker pool; any number of threads may call, also
 // those of other processes with the same directory.
 class CLEAVE_API FileStore {
  public:
-  // Opens the directory `root`, makes it where only itself is missing, and removes what uploads of
-  // dead processes left behind. Shared, as calls that run in the pool keep it alive.
+  // Opens the directory `root`, makes it where only itself is missing, and sweeps. With a quota it
+  // looks at every file that is there. Shared, as calls that run in the pool keep it alive.
   [[nodiscard]] static Result<std::shared_ptr<const FileStore>> open(
       const std::string& root, const FileStoreOptions& options = {});
+  // Removes what uploads of dead processes left behind and uploads that were never resumed, and
+  // counts again what a quota is for. To be called every hour.
+  void sweep() const;
+
+  [[nodiscard]] const FileStoreOptions& options() const noexcept;
 
   [[nodiscard]] Result<std::unique_ptr<Upload>> upload(UploadRequest request) const {
-    return Upload::begin(root_, std::move(request));
+    return Upload::begin(state_, std::move(request));
   }
+  // What is known of an upload with an id; `not_found` where nothing is.
+  [[nodiscard]] Result<UploadStatus> status(const UploadId& id) const;
+  // Forgets an upload with an id; `busy` while it is under way.
+  [[nodiscard]] Result<void> remove(const UploadId& id) const;
   // A regular file, for reading. What is read later is this content, whatever is put meanwhile.
   [[nodiscard]] Result<OpenedFile> open_file(const FileName& name) const;
   // Of anything, a symbolic link included.
@@ -104,17 +110,19 @@ class CLEAVE_API FileStore {
   // out, as nothing could be done with them.
   [[nodiscard]] Result<DirectoryPage> list(const std::optional<FileName>& directory,
                                            std::string_view after, std::size_t limit) const;
-  // A file, an empty directory, or whatever else there is.
+  // A file, an empty directory, or whatever else there is. Durably, as all that changes a name.
   [[nodiscard]] Result<void> remove(const FileName& name) const;
-  // Gives a file or a directory another name, durably. The parents of `to` are made as needed.
+  // Gives a file or a directory another name. The parents of `to` are made as needed.
   [[nodiscard]] Result<void> move(const FileName& from, const FileName& to, bool overwrite) const;
   // `failed_precondition` where no digest is stored.
   [[nodiscard]] Result<Verification> verify(const FileName& name) const;
 
  private:
-  explicit FileStore(std::shared_ptr<const Beneath> root) noexcept : root_(std::move(root)) {}
+  [[nodiscard]] OrErrno<void> rename(const Fd& source, const FileName& from, const Fd& target,
+                                     const FileName& to, bool overwrite) const;
+  explicit FileStore(std::shared_ptr<StoreState> state) noexcept : state_(std::move(state)) {}
 
-  std::shared_ptr<const Beneath> root_;
+  std::shared_ptr<StoreState> state_;
 };
 
 }  // namespace v0

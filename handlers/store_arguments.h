@@ -22,11 +22,5 @@ inline constexpr std::int64_t kMaxTime = 253'402'300'799'999;
   return FileName::parse(*text);
 }
 
-// For `upload` and `offset`: refused as a whole, as half of a promise to resume would be none.
-[[nodiscard]] inline Error resumable_refusal() {
-  return {Errc::failed_precondition,
-          "resumable uploads ('upload', 'offset') are not offered by this server"};
-}
-
 }  // namespace v0
 }  // namespace cleave

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "cleave/handlers/open_files.h"
 #include "cleave/handlers/put_command.h"
@@ -182,28 +183,64 @@ Reply facts_reply(const FileFacts& facts) {
   return reply;
 }
 
+Reply upload_reply(const UploadStatus& status) {
+  const UploadRecord& record = status.record;
+  Reply reply;
+  reply.members.set("filename", record.name).set("file_size", record.size);
+  if (!status.complete) {
+    reply.members.set("offset", record.offset);
+    return reply;
+  }
+  reply.members.set("complete", true);
+  for (const DigestValue& digest : record.digests) {
+    reply.members.set(to_string(digest.kind), digest.hex);
+  }
+  return reply;
+}
+
 // `stat` and `delete` name a file, or an upload.
-Result<FileName> file_or_upload(const Request& request) {
-  if (request.has("upload")) return fail(resumable_refusal());
-  return name_argument(request, "filename");
+using Subject = std::variant<FileName, UploadId>;
+
+Result<Subject> file_or_upload(const Request& request) {
+  if (!request.has("upload")) {
+    Result<FileName> name = name_argument(request, "filename");
+    if (!name) return fail(std::move(name.error()));
+    return Subject(*std::move(name));
+  }
+  if (request.has("filename")) {
+    return fail(Errc::invalid_argument, "expected 'filename' or 'upload', both came");
+  }
+  Result<UploadId> id = UploadId::parse(*request.string("upload"));
+  if (!id) return fail(std::move(id.error()));
+  return Subject(*std::move(id));
 }
 
 void stat(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
-  Result<FileName> name = file_or_upload(request);
-  if (!name) return std::move(token).fail(std::move(name.error()));
+  Result<Subject> subject = file_or_upload(request);
+  if (!subject) return std::move(token).fail(std::move(subject.error()));
+  if (auto* id = std::get_if<UploadId>(&*subject)) {
+    return answer(
+        loop, std::move(token), [store, id = std::move(*id)] { return store->status(id); },
+        upload_reply);
+  }
   answer(
-      loop, std::move(token), [store, name = *std::move(name)] { return facts_of(*store, name); },
+      loop, std::move(token),
+      [store, name = std::get<FileName>(*std::move(subject))] { return facts_of(*store, name); },
       facts_reply);
 }
 
 // ---- delete, move
 
 void remove(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
-  Result<FileName> name = file_or_upload(request);
-  if (!name) return std::move(token).fail(std::move(name.error()));
+  Result<Subject> subject = file_or_upload(request);
+  if (!subject) return std::move(token).fail(std::move(subject.error()));
   answer(
       loop, std::move(token),
-      [store, name = *std::move(name)] { return to_result(store->remove(name)); }, no_results);
+      [store, subject = *std::move(subject)] {
+        return to_result(
+            std::visit([&store](const auto& named) { return store->remove(named); }, subject));
+      },
+      no_results);
 }
 
 void move(Loop& loop, const Store& store, const Request& request, ReplyToken token) {
@@ -286,14 +323,6 @@ void verify(Loop& loop, const Store& store, OpenFiles& open_files, const Request
       ->start();
 }
 
-constexpr LimitOf<StoreOptions> kStoreLimits[] = {
-    {"store_max_open", &StoreOptions::store_max_open, 1, 100'000,
-     "files that are stored, sent or verified at once, a quarter of them for one host: each takes "
-     "up "
-     "to two descriptors"},
-};
-static_assert(std::size(kStoreLimits) * sizeof(std::uint64_t) == sizeof(StoreOptions));
-
 // For those that have a file open for as long as their reader or their disk takes.
 template <typename Function>
 auto holding(std::shared_ptr<OpenFiles> open_files, Function function) {
@@ -305,13 +334,10 @@ auto holding(std::shared_ptr<OpenFiles> open_files, Function function) {
 
 }  // namespace
 
-std::span<const LimitOf<StoreOptions>> store_limit_table() noexcept {
-  return kStoreLimits;
-}
-
-void add_store(Router& router, Loop& loop, Store store, const StoreOptions& options) {
+void add_store(Router& router, Loop& loop, Store store) {
   using Type = Argument::Type;
-  const auto open_files = std::make_shared<OpenFiles>(options.store_max_open);
+  const StoreLimits limits = store ? store->options().limits : StoreLimits();
+  const auto open_files = std::make_shared<OpenFiles>(limits.store_max_open);
   const auto add = [&](const char* name, CommandSpec spec, auto function) {
     spec.takes_body = false;
     router.add(name, std::move(spec),
@@ -336,12 +362,14 @@ void add_store(Router& router, Loop& loop, Store store, const StoreOptions& opti
                       .max = kListedMax}}},
       list);
   add("stat",
-      {.summary = "tells what a file is",
-       .arguments = {{.name = "filename", .summary = "its name: a relative path"}}},
+      {.summary = "tells what a file is, or how far an upload is",
+       .arguments = {{.name = "filename", .summary = "its name: a relative path"},
+                     {.name = "upload", .summary = "or an upload, by its name"}}},
       stat);
   add("delete",
       {.summary = "deletes a file or an empty directory",
-       .arguments = {{.name = "filename", .summary = "its name: a relative path"}}},
+       .arguments = {{.name = "filename", .summary = "its name: a relative path"},
+                     {.name = "upload", .summary = "or an upload, by its name"}}},
       remove);
   add("move",
       {.summary = "gives a file or a directory another name",
@@ -355,7 +383,12 @@ void add_store(Router& router, Loop& loop, Store store, const StoreOptions& opti
       {.summary = "compares a file with the digest that was stored with it",
        .arguments = {kFilename}},
       holding(open_files, verify));
-  add_put(router, loop, std::move(store), open_files);
+  add_put(router,
+          {.loop = loop,
+           .store = std::move(store),
+           .commits = std::make_shared<CommitQueue>(loop),
+           .claims = std::make_shared<UploadClaims>()},
+          open_files);
 }
 
 }  // namespace v0

@@ -11,11 +11,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <ctime>
+#include <optional>
 
+#include "cleave/handlers/store_state.h"
 #include "cleave/handlers/stored_digest.h"
 #include "cleave/handlers/system_error.h"
+#include "cleave/handlers/writeback.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -47,36 +51,96 @@ bool lock(const Fd& file) {
   return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
 }
 
+// Locks a file of ours. False where another process, or another upload of this one, has it. File
+// systems without locks are taken to have one user.
+bool lock_alone(const Fd& file) {
+  return lock(file) || errno != EWOULDBLOCK;
+}
+
+// Whether the name still stands for the open file.
+bool is_named(const Fd& directory, const std::string& name, const Fd& file) {
+  struct stat named {};
+  struct stat opened {};
+  return ::fstat(file.get(), &opened) == 0 &&
+         ::fstatat(directory.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+// What a name that is about to get another file counts for.
+StoreUsage::Amount amount_at(const Fd& directory, const std::string& name) {
+  struct stat status {};
+  if (::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  if (!S_ISREG(status.st_mode)) return {};
+  return {static_cast<std::uint64_t>(status.st_size), 1};
+}
+
+// A directory, and which uploads took names in it.
+struct NamedIn {
+  dev_t device;
+  ino_t inode;
+  Fd fd;
+  std::vector<std::size_t> uploads;
+};
+
+void add(std::vector<NamedIn>& directories, Fd fd, std::size_t upload) {
+  struct stat status {};
+  (void)::fstat(fd.get(), &status);  // of one that is open
+  const auto same = std::ranges::find_if(directories, [&](const NamedIn& directory) {
+    return directory.device == status.st_dev && directory.inode == status.st_ino;
+  });
+  if (same != directories.end()) return same->uploads.push_back(upload);
+  directories.push_back({status.st_dev, status.st_ino, std::move(fd), {upload}});
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Upload>> Upload::begin(std::shared_ptr<const Beneath> root,
+Upload::Upload(std::shared_ptr<StoreState> store, UploadRequest request) noexcept
+    : store_(std::move(store)), request_(std::move(request)), share_(store_->usage) {}
+
+Result<std::unique_ptr<Upload>> Upload::begin(std::shared_ptr<StoreState> store,
                                               UploadRequest request) {
-  std::unique_ptr<Upload> upload(new Upload(std::move(root), std::move(request)));
-  if (Result<void> target = upload->check_target(); !target) return fail(target.error());
+  std::unique_ptr<Upload> upload(new Upload(std::move(store), std::move(request)));
+  Result<void> done = upload->make_digests();
+  if (done && upload->request_.id) {
+    done = upload->resume();
+  } else if (done) {
+    done = upload->check_target();
+    if (done) done = upload->create_temporary();
+  }
+  if (!done) return fail(std::move(done.error()));
+  return upload;
+}
+
+Upload::~Upload() {
+  // What was never recorded cannot be gone on with.
+  const bool kept = request_.id && recorded_;
+  if (!own_name_.empty() && !kept) ::unlinkat(directory_.get(), own_name_.c_str(), 0);
+}
+
+std::string Upload::subject() const {
+  return "'" + request_.name.text() + "'";
+}
+
+Error Upload::error(int code) const {
+  return system_error(code, subject());
+}
+
+Result<void> Upload::make_digests() {
   std::vector<DigestKind> kinds{DigestKind::xxh3};
-  for (const DigestValue& expected : upload->request_.expected) {
+  for (const DigestValue& expected : request_.expected) {
     if (expected.kind != DigestKind::xxh3) kinds.push_back(expected.kind);
   }
   for (const DigestKind kind : kinds) {
     Result<Digest> digest = Digest::create(kind);
     if (!digest) return fail(std::move(digest.error()));
-    upload->digests_.push_back(*std::move(digest));
+    digests_.push_back(*std::move(digest));
   }
-  if (Result<void> created = upload->create_file(); !created) return fail(created.error());
-  return upload;
-}
-
-Upload::~Upload() {
-  if (!temporary_.empty()) ::unlinkat(directory_.get(), temporary_.c_str(), 0);
-}
-
-Error Upload::error(int code) const {
-  return system_error(code, "'" + request_.name.text() + "'");
+  return {};
 }
 
 // Only to refuse early: the same is decided for good when the file takes its name.
-Result<void> Upload::check_target() const {
-  OrErrno<Fd> parent = root_->open_directory(request_.name.parent());
+Result<void> Upload::check_target() {
+  OrErrno<Fd> parent = store_->files.open_directory(request_.name.parent());
   if (!parent && parent.error() == ENOENT) return {};
   if (!parent) return fail(error(parent.error()));
   struct stat status {};
@@ -85,45 +149,175 @@ Result<void> Upload::check_target() const {
     return fail(error(errno));
   }
   if (!request_.overwrite) return fail(error(EEXIST));
-  if (S_ISREG(status.st_mode)) return {};
+  replaces_ = S_ISREG(status.st_mode);
+  if (replaces_) return {};
   return fail(error(S_ISDIR(status.st_mode) ? EISDIR : S_ISLNK(status.st_mode) ? ELOOP : ENXIO));
 }
 
-// The declared size is only compared, never allocated: it costs a peer nothing to declare.
-Result<void> Upload::check_space() const {
-  if (!request_.size) return {};
-  struct statvfs space {};
-  if (::fstatvfs(directory_.get(), &space) != 0) return fail(error(errno));
-  const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
-  if (*request_.size <= free) return {};
-  return fail(Errc::no_space, "'" + request_.name.text() + "' has " +
-                                  std::to_string(*request_.size) +
-                                  " bytes, the disk has room for " + std::to_string(free));
+// Whether the disk has room for so many bytes more. They are only compared, never allocated: it
+// costs a peer nothing to declare a size.
+Result<void> Upload::check_room(std::uint64_t more) const {
+  struct statvfs disk {};
+  if (::fstatvfs(directory_.get(), &disk) != 0) return fail(error(errno));
+  const StoreLimits& limits = store_->options.limits;
+  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (more > free || free - more < limits.store_free_bytes) {
+    return fail(Errc::no_space,
+                subject() + " has " + std::to_string(more) + " bytes to come, the disk has " +
+                    std::to_string(free) + ", of which " + std::to_string(limits.store_free_bytes) +
+                    " stay free (store_free_bytes)",
+                "store_free_bytes");
+  }
+  // Some file systems make files as long as there is room, and tell of none.
+  if (disk.f_files > 0 && disk.f_favail < limits.store_free_files) {
+    return fail(Errc::no_space,
+                subject() + ": the file system can make " + std::to_string(disk.f_favail) +
+                    " files more, and " + std::to_string(limits.store_free_files) +
+                    " stay free (store_free_files)",
+                "store_free_files");
+  }
+  return {};
 }
 
-Result<void> Upload::create_file() {
+Result<void> Upload::create_temporary() {
   // Opened anew each time, so that it may be removed or replaced while the server runs.
-  OrErrno<Fd> directory = root_->make_directories(kDirectory);
+  OrErrno<Fd> directory = store_->make_directories(kDirectory);
   if (!directory) return fail(system_error(directory.error(), "the store's own directory"));
   directory_ = *std::move(directory);
-  if (Result<void> space = check_space(); !space) return space;
+  if (Result<void> room = check_room(request_.size.value_or(0)); !room) return room;
+  // With the file that it replaces it is no more than one.
+  const StoreUsage::Amount amount{request_.size.value_or(0), replaces_ ? 0U : 1U};
+  if (Result<void> taken = share_.take(amount, subject()); !taken) return taken;
   for (;;) {
     OrErrno<std::string> name = random_name();
     if (!name) return fail(error(name.error()));
     file_ = Fd(::openat(directory_.get(), name->c_str(),
                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file_) return fail(error(errno));
-    temporary_ = *std::move(name);
+    own_name_ = *std::move(name);
     // Another store that starts just now may have found the file before it was locked, and have
     // removed it, or be about to.
-    struct stat status {};
-    const bool lost = !lock(file_) && errno == EWOULDBLOCK;
-    if (::fstat(file_.get(), &status) != 0) return fail(error(errno));
-    if (!lost && status.st_nlink > 0) return {};
+    if (lock_alone(file_) && is_named(directory_, own_name_, file_)) return {};
   }
 }
 
+// ---- With an id ---------------------------------------------------------------------------------
+
+Result<void> Upload::resume() {
+  assert(request_.size);
+  const std::string& id = request_.id->text();
+  OrErrno<Fd> directory = store_->make_directories(UploadRecord::kDirectory);
+  if (!directory) return fail(system_error(directory.error(), "the store's own directory"));
+  directory_ = *std::move(directory);
+  std::optional<UploadRecord> record = UploadRecord::read(directory_, id);
+  if (record && (record->name != request_.name.text() || record->size != *request_.size)) {
+    return fail(Errc::failed_precondition, "the upload '" + id + "' is of '" + record->name +
+                                               "' with " + std::to_string(record->size) +
+                                               " bytes: use another id, or delete it");
+  }
+  const bool has_data = amount_at(directory_, UploadRecord::data_name(id)).files > 0;
+  if (record && !record->digests.empty() && !has_data) {
+    // Complete, and asked for once more, or it begins anew.
+    if (request_.offset > 0 || record->size == 0) {
+      size_ = record->size;
+      complete_ = StoredFile{record->size, std::move(record->digests)};
+      return {};
+    }
+    record.reset();
+  }
+  if (Result<void> target = check_target(); !target) return target;
+  if (Result<void> opened = open_data(id); !opened) return opened;
+  const std::uint64_t there = amount_at(directory_, own_name_).bytes;
+  recorded_ = record.has_value() && has_data;
+  // After a power cut there can be less than was recorded only if the disk lied.
+  before_ = size_ = synced_ = looked_at_ = recorded_ ? std::min(record->offset, there) : 0;
+  if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) return fail(error(errno));
+  if (Result<void> room = check_room(*request_.size - size_); !room) return room;
+  return share_.take({*request_.size - size_, recorded_ ? 0U : 1U}, subject());
+}
+
+// The file of an upload's bytes, new or from before, for this upload alone.
+Result<void> Upload::open_data(const std::string& id) {
+  const std::string name = UploadRecord::data_name(id);
+  // Another one may complete it, or drop it, between our opening and our lock.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    file_ = Fd(::openat(directory_.get(), name.c_str(),
+                        O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+    if (!file_) return fail(error(errno));
+    if (!lock_alone(file_)) break;
+    if (is_named(directory_, name, file_)) {
+      own_name_ = name;
+      return {};
+    }
+  }
+  return fail(Errc::busy, "the upload '" + id + "' is under way elsewhere");
+}
+
+// What lies on the disk is recorded, in this order.
+Result<void> Upload::sync_part() {
+  const bool durable = store_->options.durability != Durability::none;
+  if (durable && ::fdatasync(file_.get()) != 0) return fail(error(errno));
+  const UploadRecord record{request_.name.text(), *request_.size, size_, values_};
+  if (OrErrno<void> written = record.write(directory_, request_.id->text(), durable); !written) {
+    return fail(error(written.error()));
+  }
+  share_.stored({size_ - synced_, recorded_ ? 0U : 1U});
+  recorded_ = true;
+  synced_ = size_;
+  return {};
+}
+
+Result<void> Upload::park() {
+  assert(request_.id);
+  if (own_name_.empty() || (recorded_ && synced_ == size_)) return {};
+  return sync_part();
+}
+
+Result<void> Upload::discard() {
+  const std::string id = request_.id->text();
+  // The record first: data without one are nothing.
+  ::unlinkat(directory_.get(), UploadRecord::record_name(id).c_str(), 0);
+  ::unlinkat(directory_.get(), own_name_.c_str(), 0);
+  own_name_.clear();
+  if (recorded_) store_->usage.removed({synced_, 1});
+  OrErrno<void> synced = store_->sync(directory_);
+  if (!synced) return fail(error(synced.error()));
+  return {};
+}
+
+Result<bool> Upload::catch_up() {
+  std::string buffer(std::min<std::uint64_t>(256 * 1024, before_ - caught_up_), '\0');
+  const std::uint64_t stop = std::min(before_, caught_up_ + kStepBytes);
+  while (caught_up_ < stop) {
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), stop - caught_up_));
+    const ssize_t count =
+        ::pread(file_.get(), buffer.data(), wanted, static_cast<off_t>(caught_up_));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(error(errno));
+    if (count == 0) return fail(Errc::io_error, subject() + ": what was stored of it has gone");
+    const std::string_view piece(buffer.data(), static_cast<std::size_t>(count));
+    digest({&piece, 1});
+    caught_up_ += piece.size();
+  }
+  return caught_up_ == before_;
+}
+
+// ---- Bytes --------------------------------------------------------------------------------------
+
 Result<void> Upload::write(std::span<const std::string_view> pieces) {
+  if (Result<void> stored = store(pieces); !stored) return stored;
+  digest(pieces);
+  return {};
+}
+
+void Upload::digest(std::span<const std::string_view> pieces) noexcept {
+  for (Digest& digest : digests_) {
+    for (const std::string_view piece : pieces) digest.update(piece);
+  }
+}
+
+Result<void> Upload::store(std::span<const std::string_view> pieces) {
   // Far below the system's limit of pieces in one call (1,024 on Linux), and few calls all the
   // same.
   static constexpr std::size_t kPieces = 64;
@@ -137,11 +331,7 @@ Result<void> Upload::write(std::span<const std::string_view> pieces) {
       vector[at] = {const_cast<char*>(now[at].data()), now[at].size()};
       left += now[at].size();
     }
-    if (request_.size && left > *request_.size - size_) {
-      return fail(Errc::invalid_argument, "'" + request_.name.text() + "' was to have " +
-                                              std::to_string(*request_.size) +
-                                              " bytes, and more came");
-    }
+    if (Result<void> allowed = check_more(left); !allowed) return allowed;
     for (std::span<iovec> rest(vector.data(), now.size()); left > 0;) {
       const ssize_t count = ::pwritev(file_.get(), rest.data(), static_cast<int>(rest.size()),
                                       static_cast<off_t>(size_));
@@ -157,12 +347,26 @@ Result<void> Upload::write(std::span<const std::string_view> pieces) {
         if (rest.front().iov_len == 0) rest = rest.subspan(1);
       }
     }
-    for (Digest& digest : digests_) {
-      for (const std::string_view piece : now) digest.update(piece);
-    }
   }
+  if (request_.id && size_ - synced_ >= kSyncBytes) return sync_part();
   return {};
 }
+
+// Whether so many bytes may follow.
+Result<void> Upload::check_more(std::uint64_t bytes) {
+  if (!request_.size) {
+    if (Result<void> taken = share_.take({bytes, 0}, subject()); !taken) return taken;
+  } else if (bytes > *request_.size - size_) {
+    return fail(
+        Errc::invalid_argument,
+        subject() + " was to have " + std::to_string(*request_.size) + " bytes, and more came");
+  }
+  if (size_ - looked_at_ < kStepBytes) return {};
+  looked_at_ = size_;
+  return check_room(request_.size ? *request_.size - size_ : 0);
+}
+
+// ---- The end ------------------------------------------------------------------------------------
 
 Result<std::vector<DigestValue>> Upload::check_digests() {
   std::vector<DigestValue> values;
@@ -173,55 +377,110 @@ Result<std::vector<DigestValue>> Upload::check_digests() {
     });
     if (computed->hex != expected.hex) {
       return fail(Errc::checksum_mismatch,
-                  "'" + request_.name.text() + "': the " + std::string(to_string(expected.kind)) +
-                      " was to be " + expected.hex + ", what came has " + computed->hex);
+                  subject() + ": the " + std::string(to_string(expected.kind)) + " was to be " +
+                      expected.hex + ", what came has " + computed->hex);
     }
   }
   return values;
 }
 
-Result<void> Upload::take_name() {
-  // A parent may be deleted, as empty, between its opening and the renaming; it is then made again,
-  // but not for ever.
-  for (int attempt = 1;; ++attempt) {
-    OrErrno<Fd> parent = root_->make_directories(request_.name.parent());
-    if (!parent) return fail(error(parent.error()));
-    OrErrno<void> renamed =
-        root_->rename(directory_, temporary_, *parent, request_.name.leaf(), request_.overwrite);
-    if (!renamed && renamed.error() == ENOENT && attempt < 10) continue;
-    if (!renamed) return fail(error(renamed.error()));
-    temporary_.clear();
-    if (OrErrno<void> synced = sync_directory(*parent); !synced) {
-      return fail(error(synced.error()));
-    }
-    return {};
-  }
-}
-
-Result<StoredFile> Upload::finish() {
+Result<void> Upload::check() {
   if (request_.size && size_ != *request_.size) {
-    return fail(Errc::invalid_argument, "'" + request_.name.text() + "' was to have " +
+    return fail(Errc::invalid_argument, subject() + " was to have " +
                                             std::to_string(*request_.size) + " bytes, " +
                                             std::to_string(size_) + " came");
   }
-  Result<std::vector<DigestValue>> digests = check_digests();
-  if (!digests) return fail(std::move(digests.error()));
-  store_digest(file_, digests->front().hex);
+  Result<std::vector<DigestValue>> values = check_digests();
+  if (!values) {
+    if (request_.id) (void)discard();  // the mismatch is what is to be known
+    return fail(std::move(values.error()));
+  }
+  values_ = *std::move(values);
+  store_digest(file_, values_.front().hex);
   if (request_.mtime_ms) {
     const timespec time{static_cast<time_t>(*request_.mtime_ms / 1000),
                         static_cast<long>(*request_.mtime_ms % 1000) * 1'000'000};
     const std::array<timespec, 2> times{time, time};
     if (::futimens(file_.get(), times.data()) != 0) return fail(error(errno));
   }
-  // Not fdatasync: that need not write the time and the attribute. A failure is final, as the
-  // system may have dropped the pages and would call a second attempt a success.
-  if (::fsync(file_.get()) != 0) return fail(error(errno));
-  if (Result<void> named = take_name(); !named) return fail(std::move(named.error()));
-  return StoredFile{size_, *std::move(digests)};
+  return {};
 }
 
-void Upload::sweep(const Beneath& root) {
-  OrErrno<Fd> directory = root.open_directory(kDirectory);
+Result<void> Upload::flush() {
+  // Not fdatasync: that need not write the time and the attribute. A failure is final, as the
+  // system may have dropped the pages and would call a second attempt a success.
+  if (store_->options.durability != Durability::none && ::fsync(file_.get()) != 0) {
+    return fail(error(errno));
+  }
+  return {};
+}
+
+Result<void> Upload::sync_content() {
+  if (Result<void> flushed = flush(); !flushed) return flushed;
+  // Some file systems tell of a failed write only here. The lock stays with the other descriptor.
+  if (::close(::dup(file_.get())) != 0 && errno != EINTR) return fail(error(errno));
+  // From here on it is complete as soon as its own name is gone.
+  return request_.id ? sync_part() : Result<void>();
+}
+
+// Gives the file its name; the directory in which it stands.
+Result<Fd> Upload::take_name() {
+  // A parent may be deleted, as empty, between its opening and the renaming; it is then made again,
+  // but not for ever.
+  for (int attempt = 1;; ++attempt) {
+    OrErrno<Fd> parent = store_->make_directories(request_.name.parent());
+    if (!parent) return fail(error(parent.error()));
+    const std::string leaf = request_.name.leaf();
+    const std::unique_lock<std::mutex> naming = store_->usage.naming();
+    const StoreUsage::Amount replaced = naming ? amount_at(*parent, leaf) : StoreUsage::Amount();
+    OrErrno<void> renamed =
+        store_->files.rename(directory_, own_name_, *parent, leaf, request_.overwrite);
+    if (!renamed && renamed.error() == ENOENT && attempt < 10) continue;
+    if (!renamed) return fail(error(renamed.error()));
+    own_name_.clear();
+    store_->usage.removed(replaced);
+    if (!request_.id) share_.stored({size_, 1});
+    return *std::move(parent);
+  }
+}
+
+std::vector<Result<StoredFile>> Upload::commit(std::span<Upload* const> uploads) {
+  if (uploads.size() > 1) {
+    for (const Upload* upload : uploads) {
+      if (upload->store_->options.durability != Durability::none) start_writeback(upload->file_);
+    }
+  }
+  std::vector<Result<StoredFile>> results;
+  std::vector<NamedIn> directories;
+  for (std::size_t at = 0; at < uploads.size(); ++at) {
+    Upload& upload = *uploads[at];
+    Result<Fd> parent = upload.sync_content().and_then([&upload] { return upload.take_name(); });
+    if (parent) {
+      results.emplace_back(StoredFile{upload.size_, upload.values_});
+      add(directories, *std::move(parent), at);
+    } else {
+      results.emplace_back(fail(std::move(parent.error())));
+    }
+  }
+  for (const NamedIn& directory : directories) {
+    const OrErrno<void> synced = uploads[directory.uploads.front()]->store_->sync(directory.fd);
+    if (synced) continue;
+    // Final as well. The names are there, and nobody has been promised that they stay.
+    for (const std::size_t at : directory.uploads) {
+      results[at] = fail(uploads[at]->error(synced.error()));
+    }
+  }
+  return results;
+}
+
+Result<StoredFile> Upload::finish() {
+  if (Result<void> checked = check(); !checked) return fail(std::move(checked.error()));
+  Upload* const self = this;
+  return std::move(commit({&self, 1}).front());
+}
+
+void Upload::sweep(const StoreState& store) {
+  OrErrno<Fd> directory = store.files.open_directory(kDirectory);
   if (!directory) return;
   DIR* const entries = ::fdopendir(directory->get());
   if (entries == nullptr) return;

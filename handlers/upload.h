@@ -10,31 +10,32 @@
 #include <vector>
 
 #include "cleave/core/file.h"
-#include "cleave/handlers/beneath.h"
 #include "cleave/handlers/digest.h"
 #include "cleave/handlers/file_name.h"
+#include "cleave/handlers/store_usage.h"
+#include "cleave/handlers/upload_record.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/result.h"
 
 namespace cleave {
 inline namespace v0 {
 
-// A digest and its value in lower-case hex.
-struct DigestValue {
-  DigestKind kind;
-  std::string hex;
-};
+struct StoreState;
 
 // A file that is to be stored.
 struct UploadRequest {
   FileName name;
   bool overwrite = true;
-  // All the bytes that will come, where that is known.
+  // All the bytes of the file, where that is known.
   std::optional<std::uint64_t> size = {};
   // The time of its last change, in milliseconds since 1970; empty: now.
   std::optional<std::int64_t> mtime_ms = {};
   // What the content must have. At most one of a kind.
   std::vector<DigestValue> expected = {};
+  // With it, what was stored is kept when the upload breaks off. The size is then known.
+  std::optional<UploadId> id = {};
+  // Where the bytes begin that are to come.
+  std::uint64_t offset = 0;
 };
 
 // What was stored: the size, xxh3 first, and every digest that was asked for.
@@ -43,53 +44,101 @@ struct StoredFile {
   std::vector<DigestValue> digests;
 };
 
-// One file on its way into a store. The bytes go to a temporary file under `.cleave/tmp`, which
-// takes its name in one step when everything is checked and on the disk: a reader sees the old
-// content or the new one, never a part. Until then nothing is visible, and an Upload that is
-// destroyed leaves nothing behind.
+// One file on its way into a store. The bytes go to a file of the store's own, which takes its name
+// in one step when everything is checked and on the disk: a reader sees the old content or the new
+// one, never a part. Until then nothing is visible, and an Upload that is destroyed leaves nothing
+// behind, unless it has an id.
+//
+//     begin ─▶ catch_up … ─▶ write … ─▶ check ─▶ flush ─▶ commit
+//                               └─────▶ park              (with an id)
 //
 // Every call blocks, so it runs in the worker pool, one at a time; so does the destructor, which
-// may have a large file to remove.
+// may have a large file to remove. Only digest() may run beside store().
 class CLEAVE_API Upload {
  public:
   // Where temporary files lie.
   static constexpr const char* kDirectory = ".cleave/tmp";
+  // What a step of catch_up() reads, and what is written between two looks at the disk's room.
+  static constexpr std::uint64_t kStepBytes = 16 * 1024 * 1024;
+  // With an id, what is written before it becomes durable: so much may have to be sent again.
+  static constexpr std::uint64_t kSyncBytes = 64 * 1024 * 1024;
 
   // Refuses what can be known before the first byte: a name that cannot be stored under, a size
-  // that the disk has no room for.
-  [[nodiscard]] static Result<std::unique_ptr<Upload>> begin(std::shared_ptr<const Beneath> root,
+  // that the quota or the disk has no room for, an id of another file.
+  [[nodiscard]] static Result<std::unique_ptr<Upload>> begin(std::shared_ptr<StoreState> store,
                                                              UploadRequest request);
   ~Upload();
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;
 
-  // Appends the pieces in order. After an error only destroying it makes sense.
+  [[nodiscard]] const UploadRequest& request() const noexcept { return request_; }
+  // Where the next byte goes: 0, or of an upload that is resumed what is durable. Where that is not
+  // the request's offset, nothing may be written.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return size_; }
+  // With an id: all of it came before, and is stored.
+  [[nodiscard]] const std::optional<StoredFile>& complete() const noexcept { return complete_; }
+
+  // Reads what was stored before, as the digests are of the whole; false while there is more of it.
+  [[nodiscard]] Result<bool> catch_up();
+  // Appends the pieces in order. After an error only park() or destroying it makes sense.
   [[nodiscard]] Result<void> write(std::span<const std::string_view> pieces);
-  // Checks size and digests, and makes the file visible and durable under its name. Called once.
+  // The two halves of write(): the bytes to the file, and into the digests.
+  [[nodiscard]] Result<void> store(std::span<const std::string_view> pieces);
+  void digest(std::span<const std::string_view> pieces) noexcept;
+  // Whether digests are computed that take longer than the writing.
+  [[nodiscard]] bool digests_slowly() const noexcept { return digests_.size() > 1; }
+
+  // Brings a checked file to the disk, so that a commit together with others is not held up.
+  [[nodiscard]] Result<void> flush();
+  // Makes durable what was written; it is kept when this object goes. Only with an id.
+  [[nodiscard]] Result<void> park();
+  // Checks size and digests. Afterwards commit() is all that is missing. An upload with an id and
+  // wrong digests is not kept.
+  [[nodiscard]] Result<void> check();
+  // Makes checked files visible and durable under their names, together, as the disk is asked once
+  // for what it would be asked for each: one result for each of them, in order.
+  [[nodiscard]] static std::vector<Result<StoredFile>> commit(std::span<Upload* const> uploads);
+  // check() and commit() of one.
   [[nodiscard]] Result<StoredFile> finish();
 
   // Removes the temporary files of processes that are gone. Those of living ones are locked, in
   // whichever process they are, and are left alone.
-  static void sweep(const Beneath& root);
+  static void sweep(const StoreState& store);
 
  private:
-  Upload(std::shared_ptr<const Beneath> root, UploadRequest request) noexcept
-      : root_(std::move(root)), request_(std::move(request)) {}
+  Upload(std::shared_ptr<StoreState> store, UploadRequest request) noexcept;
 
-  Result<void> check_target() const;
-  Result<void> check_space() const;
-  Result<void> create_file();
+  Result<void> make_digests();
+  Result<void> check_target();
+  Result<void> check_room(std::uint64_t more) const;
+  Result<void> check_more(std::uint64_t bytes);
+  Result<void> create_temporary();
+  Result<void> resume();
+  Result<void> open_data(const std::string& id);
+  Result<void> sync_part();
+  Result<void> discard();
   Result<std::vector<DigestValue>> check_digests();
-  Result<void> take_name();
+  Result<void> sync_content();
+  Result<Fd> take_name();
   [[nodiscard]] Error error(int code) const;
+  [[nodiscard]] std::string subject() const;
 
-  std::shared_ptr<const Beneath> root_;
+  std::shared_ptr<StoreState> store_;
   UploadRequest request_;
-  Fd directory_;  // of the temporary file
+  UsageShare share_;
+  Fd directory_;  // of the file
   Fd file_;
-  std::string temporary_;  // its name; empty once there is nothing to remove
+  std::string own_name_;  // the file's; empty once it has another, or is gone
   std::uint64_t size_ = 0;
+  std::uint64_t looked_at_ = 0;  // the size at the last look at the disk's room
+  std::uint64_t caught_up_ = 0;  // bytes of an earlier part that are in the digests
+  std::uint64_t before_ = 0;     // those that are to be
+  std::uint64_t synced_ = 0;     // bytes that the record tells of
+  bool recorded_ = false;        // with an id: there is a record
+  bool replaces_ = false;        // there was a file of that name at the beginning
   std::vector<Digest> digests_;
+  std::vector<DigestValue> values_;  // of the checked file
+  std::optional<StoredFile> complete_;
 };
 
 }  // namespace v0

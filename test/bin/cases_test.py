@@ -709,7 +709,7 @@ class Store(DaemonTest):
     def test_79_a_full_disk_is_no_space_and_the_old_file_stays(self):
         small = ("unshare", "--mount", "--propagation", "private", "sh", "-c",
                  'mkdir -p "$0" && mount -t tmpfs -o size=1m none "$0" && exec "$@"')
-        full = Daemon()
+        full = Daemon(config="[limits]\nstore_free_bytes = 0\nstore_free_files = 0\n")
         full.command = [*small, str(full.root), *full.command]
         with full, Client(full.address) as client:
             old = os.urandom(400_000)

@@ -64,19 +64,21 @@ TEST_CASE("without arguments cleaved serves loopback, keeps files and runs nothi
   CHECK(kDefaultListen == "tcp://127.0.0.1:8080");
   CHECK(config->root == "./file_upload");
   CHECK(config->exec.mode == ExecMode::off);
+  CHECK(config->store.durability == Durability::full);
   CHECK(config->log_format == LogFormat::text);
   CHECK(config->log_level == LogLevel::info);
   CHECK(config->limits.header_bytes == Limits().header_bytes);
 }
 
 TEST_CASE("every option has its key") {
-  const auto by_option =
-      configured({"--listen", "tcp://127.0.0.1:1", "--listen", "tcp://0.0.0.0:2", "--root", "/r",
-                  "--exec", "shell", "--insecure", "--log-format", "json", "--log-level", "debug"});
+  const auto by_option = configured({"--listen", "tcp://127.0.0.1:1", "--listen", "tcp://0.0.0.0:2",
+                                     "--root", "/r", "--exec", "shell", "--durability", "data",
+                                     "--insecure", "--log-format", "json", "--log-level", "debug"});
   const auto by_key = parse_config(R"(
       listen = ["tcp://127.0.0.1:1", "tcp://0.0.0.0:2"]
       root = "/r"
       exec = "shell"
+      durability = "data"
       insecure = true
       log_format = "json"
       log_level = "debug")",
@@ -87,6 +89,7 @@ TEST_CASE("every option has its key") {
     CHECK(config.listen == std::vector<std::string>{"tcp://127.0.0.1:1", "tcp://0.0.0.0:2"});
     CHECK(config.root == "/r");
     CHECK(config.exec.mode == ExecMode::shell);
+    CHECK(config.store.durability == Durability::data);
     CHECK(config.insecure);
     CHECK(config.log_format == LogFormat::json);
     CHECK(config.log_level == LogLevel::debug);
@@ -94,19 +97,19 @@ TEST_CASE("every option has its key") {
 }
 
 TEST_CASE("every limit is a key of [limits], up to both ends of its range") {
-  const auto check = [](const auto& table, auto member) {
+  const auto check = [](const auto& table, auto of) {
     for (const auto& limit : table) {
       for (const std::uint64_t value : {limit.min, limit.max}) {
         const std::string toml = "[limits]\n" + std::string(limit.name) + " = ";
         const auto config = parse_config(toml + std::to_string(value), "c.toml");
         REQUIRE_MESSAGE(config.has_value(), limit.name);
-        CHECK((*config).*member.*(limit.field) == value);
+        CHECK(of(*config).*(limit.field) == value);
       }
     }
   };
-  check(limit_table(), &Config::limits);
-  check(exec_limit_table(), &Config::exec);
-  check(store_limit_table(), &Config::store);
+  check(limit_table(), [](const Config& config) { return config.limits; });
+  check(exec_limit_table(), [](const Config& config) { return config.exec; });
+  check(store_limit_table(), [](const Config& config) { return config.store.limits; });
 }
 
 TEST_CASE("a limit beyond its range is refused with the line, the name and the range") {
@@ -146,7 +149,7 @@ TEST_CASE("the page of the programs has every limit with its default and its ran
   };
   check(limit_table(), Limits());
   check(exec_limit_table(), ExecOptions());
-  check(store_limit_table(), StoreOptions());
+  check(store_limit_table(), StoreLimits());
 }
 
 TEST_CASE("an unknown key is refused with its line") {

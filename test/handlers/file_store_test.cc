@@ -196,7 +196,8 @@ TEST_CASE("a full disk is said as no_space, and the old content stays") {
     MESSAGE("skipped: mounting a small disk is not allowed here");
     return;
   }
-  const Store store = FileStore::open(scratch.string()).value();
+  const StoreLimits all{.store_free_bytes = 0, .store_free_files = 0};
+  const Store store = FileStore::open(scratch.string(), {.limits = all}).value();
   REQUIRE(put(store, "f", "old"));
   const std::string large(2 * 1024 * 1024, 'x');
   CHECK(code_of(put(store, {.name = name("f")}, {large})) == Errc::no_space);
