@@ -10,16 +10,18 @@
 //                               when the server closes                                   [frame]
 //       --work put|get|synced|md5   the last two for the limits alone                    [put]
 //       --files N, --size BYTES                                                          [1, 1 GiB]
+//       --first N               the number of the first file                             [0]
 //       --connections N                                                                  [1]
 //       --seconds S             no file is begun after so long                           [no end]
 //       --md5 HEX               a put says its digest
 //       --check                 what comes is compared
 //       --pid PID, --cores S,L  as bench_load has them
 //
-// Files are named f0, f1 and so on. What is sent comes from the cache of `--content` by sendfile,
-// without a copy, and what comes back is dropped by the kernel, so that the client has less to do
-// than the server. The size of every file and the status of every reply are looked at. The
-// measured time runs from the first request to the last reply; connections are open before.
+// Files are named f0, f1 and so on, from --first on. What is sent comes from the cache of
+// `--content` by sendfile, without a copy, and what comes back is dropped by the kernel, so that
+// the client has less to do than the server. The size of every file and the status of every reply
+// are looked at. The measured time runs from the first request to the last reply; connections are
+// open before.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -63,6 +65,7 @@ struct Options {
   Wire wire = Wire::frame;
   Work work = Work::put;
   std::uint64_t files = 1;
+  std::uint64_t first = 0;
   std::uint64_t size = 1024 * 1024 * 1024;
   std::size_t connections = 1;
   double seconds = std::numeric_limits<double>::infinity();
@@ -95,6 +98,8 @@ Options read_options(int argc, char** argv) {
       options.work = static_cast<Work>(choice({"put", "synced", "get", "md5"}));
     } else if (name == "--files") {
       options.files = number();
+    } else if (name == "--first") {
+      options.first = number();
     } else if (name == "--size") {
       options.size = number();
     } else if (name == "--connections") {
@@ -393,7 +398,7 @@ class Load {
     check(::epoll_ctl(epoll_, operation, connections_[place]->socket(), &event) == 0, "epoll_ctl");
   }
   void begin(std::size_t place) {
-    connections_[place]->begin(begun_++);
+    connections_[place]->begin(options_.first + begun_++);
     send(place);
   }
   void send(std::size_t place) {

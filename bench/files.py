@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import measure
@@ -61,8 +62,12 @@ class Point:
         return self.kind.endswith("get")
 
     @property
+    def small(self):
+        return self.connections > 1
+
+    @property
     def name(self):
-        if self.connections == 1:
+        if not self.small:
             return f"{self.kind} {size_text(self.body)}"
         return (f"{self.kind}, {self.files:,} files of {size_text(self.body)}, "
                 f"{self.connections} connections")
@@ -166,12 +171,8 @@ class FileServer(Server):
         both = result["server_core_busy"] + result["load_core_busy"]
         return both - result["server_busy"] - result["load_busy"]
 
-    def files(self):
-        return list(self.root.glob("f*"))
-
-    def empty(self):
-        for file in self.files():
-            file.unlink()
+    def file(self, number):
+        return self.root / f"f{number}"
 
 
 class Files:
@@ -183,10 +184,14 @@ class Files:
         self.sampler = sampler
         self.scratch = tempfile.TemporaryDirectory(prefix="bench-files-", dir=where)
         self.place = pathlib.Path(self.scratch.name)
+        # A hint for ext4, which then keeps the folders in it apart: see end().
+        subprocess.run(["chattr", "+T", self.place], stderr=subprocess.DEVNULL, check=False)
         self.content = self.place / "content"
         self.content.write_bytes(os.urandom(CONTENT_BYTES))
         self.digests = {}
         self.servers = []
+        self.next_file = 0
+        self.first = 0  # of those that are got
 
     def stop(self):
         self.scratch.cleanup()
@@ -213,10 +218,16 @@ class Files:
         result = ["--content", self.content, "--work", "get" if point.gets else "put"]
         result += ["--size", point.body, "--files", point.files]
         result += ["--connections", point.connections]
-        if point.connections > 1:
+        if point.small:
             result += ["--seconds", SECONDS_MOST]
         return result + [self.digest(point.body) if part is DIGEST else part
                          for part in line.arguments]
+
+    def take_numbers(self, count):
+        """Numbers of files that nobody has used; says the first."""
+        first = self.next_file
+        self.next_file += count
+        return first
 
     def begin(self, point, servers):
         """Before the samples of a point. What is to be got is put by Cleave, as its files have
@@ -224,42 +235,52 @@ class Files:
         self.servers = [server for server in servers.values() if isinstance(server, FileServer)]
         if not point.gets:
             return
-        first = servers["unsynced"]
-        files = 1 if point.connections == 1 else point.files
-        self.sampler.run(first, ["--content", self.content, "--size", point.body,
-                                 "--files", files, "--connections", point.connections])
+        self.first = self.take_numbers(point.files)
+        store = servers["unsynced"]
+        put = point.files if point.small else 1
+        self.sampler.run(store, ["--content", self.content, "--size", point.body, "--files", put,
+                                 "--first", self.first, "--connections", point.connections])
         for server in self.servers:
-            for number in range(point.files):
-                to = server.root / f"f{number}"
-                if not to.exists():
-                    to.hardlink_to(first.root / f"f{number % files}")
+            for number in range(self.first, self.first + point.files):
+                if not server.file(number).exists():
+                    of = number if point.small else self.first
+                    server.file(number).hardlink_to(store.file(of))
         os.sync()
 
-    def end(self):
-        for server in self.servers:
-            server.empty()
+    def end(self, point):
+        """After them. Small files are left to the end of all: ext4 looks at every inode that was
+        freed in the last minutes before it makes a new file, so a file is made ten times as
+        slowly after ten thousand were deleted."""
+        if point.gets and not point.small:
+            for server in self.servers:
+                for number in range(self.first, self.first + point.files):
+                    server.file(number).unlink()
 
     def sample(self, point, line, server, extra):
-        """One transfer of all files of the point; of what was put nothing is left."""
+        """One transfer of all files of the point."""
+        arguments = self.arguments(point, line) + extra
 
-        def run():
-            if not point.gets:
-                server.empty()
-                os.sync()
-                self.renew_memory(max(point.body * point.files, 64 * MIB))
+        def put():
+            first = self.take_numbers(point.files)
+            os.sync()
+            self.renew_memory(max(point.body * point.files, 64 * MIB))
             measure.settle(self.servers)
-            result = self.sampler.run(server, arguments)
-            if not point.gets:
-                self.look_at(server, point.body, 0 if without_file else result["messages"])
+            result = self.sampler.run(server, arguments + ["--first", first])
+            if line is not LINES["md5_alone"]:
+                for number in range(first, first + result["messages"]):
+                    self.look_at(server.file(number), point)
             return result
 
-        without_file = line is LINES["md5_alone"]
-        arguments = self.arguments(point, line) + extra
-        return self.sampler.sample(server, arguments, run)
+        def get():
+            measure.settle(self.servers)
+            return self.sampler.run(server, arguments + ["--first", self.first])
 
-    def look_at(self, server, size, files):
-        """Whether it has stored so many files, all of them whole; none of them is left."""
-        sizes = [file.stat().st_size for file in server.files()]
-        server.empty()
-        if sizes != [size] * files:
-            raise Failure(f"{server.kind} has stored {len(sizes)} files of {files}, or not whole")
+        return self.sampler.sample(server, arguments, get if point.gets else put)
+
+    @staticmethod
+    def look_at(file, point):
+        """Whether it was stored whole; a large one is deleted then."""
+        if not file.exists() or file.stat().st_size != point.body:
+            raise Failure(f"{file} was not stored whole")
+        if not point.small:
+            file.unlink()
