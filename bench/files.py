@@ -142,8 +142,7 @@ class FileServer(Server):
         return super().program(kind, folder)
 
     def __init__(self, kind, program, place):
-        self.root = place / kind
-        self.root.mkdir()
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=place))
         super().__init__(kind, program, 0)
 
     def arguments(self, _):
@@ -184,7 +183,7 @@ class Files:
         self.sampler = sampler
         self.scratch = tempfile.TemporaryDirectory(prefix="bench-files-", dir=where)
         self.place = pathlib.Path(self.scratch.name)
-        # A hint for ext4, which then keeps the folders in it apart: see end().
+        # A hint for ext4, which then keeps the folders in it apart, by their names: see end().
         subprocess.run(["chattr", "+T", self.place], stderr=subprocess.DEVNULL, check=False)
         self.content = self.place / "content"
         self.content.write_bytes(os.urandom(CONTENT_BYTES))
