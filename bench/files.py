@@ -24,6 +24,7 @@ SECONDS_MOST = 4
 
 DIGEST = object()  # stands for the md5 of the files of a point
 
+STORE = "unsynced"  # which puts what is to be got
 LINES = {
     "limit": Line("bare calls", "limits", "--wire", "raw"),
     "one_by_one": Line("one sync after another", "limits", "--wire", "raw", "--work", "synced"),
@@ -188,7 +189,7 @@ class Files:
         self.content = self.place / "content"
         self.content.write_bytes(os.urandom(CONTENT_BYTES))
         self.digests = {}
-        self.servers = []
+        self.servers = set()
         self.next_file = 0
         self.first = 0  # of those that are got
 
@@ -228,14 +229,14 @@ class Files:
         self.next_file += count
         return first
 
-    def begin(self, point, servers):
-        """Before the samples of a point. What is to be got is put by Cleave, as its files have
-        digests, and linked for the others, so that all read the same pages."""
-        self.servers = [server for server in servers.values() if isinstance(server, FileServer)]
+    def begin(self, point, servers, store):
+        """Before the samples of a point, which the servers are asked for. What is to be got is put
+        into `store`, which is Cleave's, as its files have digests; and linked for the others, so
+        that all read the same pages."""
+        self.servers = {*servers, store}
         if not point.gets:
             return
         self.first = self.take_numbers(point.files)
-        store = servers["unsynced"]
         put = point.files if point.small else 1
         self.sampler.run(store, ["--content", self.content, "--size", point.body, "--files", put,
                                  "--first", self.first, "--connections", point.connections])
