@@ -15,8 +15,8 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
-# At most two files of the largest size lie there at a time, and what the disk needs for itself.
-DISK_BYTES = 4 * GIB
+# So many times the largest file are asked for: two lie there at most, and all the small ones.
+DISK_FILES = 4
 # What a file begins with, over and over to its size.
 CONTENT_BYTES = MIB
 # No small file is begun after so long.
@@ -178,9 +178,9 @@ class FileServer(Server):
 class Files:
     """Where the servers keep their files, and samples of what they do with them."""
 
-    def __init__(self, where, sampler):
-        if shutil.disk_usage(where).free < DISK_BYTES:
-            raise Failure(f"{where} has not the {size_text(DISK_BYTES)} that the files need")
+    def __init__(self, where, sampler, largest):
+        if shutil.disk_usage(where).free < DISK_FILES * largest:
+            raise Failure(f"{where} has no {size_text(DISK_FILES * largest)} for the files")
         self.sampler = sampler
         self.scratch = tempfile.TemporaryDirectory(prefix="bench-files-", dir=where)
         self.place = pathlib.Path(self.scratch.name)
