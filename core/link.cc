@@ -438,8 +438,8 @@ bool Link::write_file(Pending& pending) {
   }
   const auto length = static_cast<std::size_t>(slice);
   const Stream::Moved moved = stream_->send_file(range.file->get(), range.offset, length);
-  if (moved.outcome == Stream::Outcome::short_file) {
-    gone("a file became shorter while it was sent", LinkOwner::Gone::ours);
+  if (moved.outcome == Stream::Outcome::bad_file) {
+    gone("a file became shorter, or could not be read, while it was sent", LinkOwner::Gone::ours);
     return false;
   }
   if (moved.outcome == Stream::Outcome::gone) {

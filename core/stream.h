@@ -23,7 +23,7 @@ class Stream {
     would_block,  // nothing now; watch() for it
     end,          // reading: the peer will send no more
     gone,         // the connection is reset or broken
-    short_file,   // sending a file: it is shorter than was said
+    bad_file,     // sending a file: it is shorter than was said, or cannot be read
   };
   struct Moved {
     Outcome outcome = Outcome::done;

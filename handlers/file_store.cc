@@ -201,15 +201,28 @@ Result<void> FileStore::remove(const FileName& name) const {
   return {};
 }
 
-OrErrno<void> FileStore::rename(const Fd& source, const FileName& from, const Fd& target,
-                                const FileName& to, bool overwrite) const {
-  const std::unique_lock<std::mutex> naming = state_->usage.naming();
-  const OrErrno<FileStatus> replaced =
-      naming ? status_at(target, to.leaf()) : tl::unexpected<int>(ENOENT);
-  OrErrno<void> renamed = state_->files.rename(source, from.leaf(), target, to.leaf(), overwrite);
-  // A name that is moved to itself replaces nothing.
-  if (renamed && replaced && from != to) state_->usage.removed(amount_of(*replaced));
-  return renamed;
+// The directory of `to`, which is made as needed; ENOENT is the source.
+OrErrno<Fd> FileStore::rename_into(const Fd& source, const FileName& from, const FileName& to,
+                                   bool overwrite) const {
+  // The directory may be deleted, as empty, between its opening and the renaming; it is then made
+  // again, but not for ever.
+  for (int attempt = 1;; ++attempt) {
+    OrErrno<Fd> target = state_->make_directories(to.parent());
+    if (!target) return target;
+    const std::unique_lock<std::mutex> naming = state_->usage.naming();
+    const OrErrno<FileStatus> replaced =
+        naming ? status_at(*target, to.leaf()) : tl::unexpected<int>(ENOENT);
+    const OrErrno<void> renamed =
+        state_->files.rename(source, from.leaf(), *target, to.leaf(), overwrite);
+    if (!renamed) {
+      const bool again = renamed.error() == ENOENT && attempt < 10;
+      if (again && status_at(source, from.leaf())) continue;
+      return tl::unexpected<int>(renamed.error());
+    }
+    // A name that is moved to itself replaces nothing.
+    if (replaced && from != to) state_->usage.removed(amount_of(*replaced));
+    return target;
+  }
 }
 
 Result<void> FileStore::move(const FileName& from, const FileName& to, bool overwrite) const {
@@ -222,12 +235,9 @@ Result<void> FileStore::move(const FileName& from, const FileName& to, bool over
   if (to.text().starts_with(from.text() + "/")) {
     return into_itself(from);
   }
-  OrErrno<Fd> target = state_->make_directories(to.parent());
-  if (!target) return failed(to, target.error());
-  OrErrno<void> renamed = rename(*source, from, *target, to, overwrite);
-  if (!renamed) {
-    // ENOENT is the source: the target's parent is held.
-    const int error = renamed.error();
+  OrErrno<Fd> target = rename_into(*source, from, to, overwrite);
+  if (!target) {
+    const int error = target.error();
     if (error == EINVAL) return into_itself(from);  // the text does not show it in every case
     return failed(error == ENOENT ? from : to, error == EEXIST && overwrite ? ENOTEMPTY : error);
   }

@@ -118,8 +118,8 @@ class CLEAVE_API FileStore {
   [[nodiscard]] Result<Verification> verify(const FileName& name) const;
 
  private:
-  [[nodiscard]] OrErrno<void> rename(const Fd& source, const FileName& from, const Fd& target,
-                                     const FileName& to, bool overwrite) const;
+  [[nodiscard]] OrErrno<Fd> rename_into(const Fd& source, const FileName& from, const FileName& to,
+                                        bool overwrite) const;
   explicit FileStore(std::shared_ptr<StoreState> state) noexcept : state_(std::move(state)) {}
 
   std::shared_ptr<StoreState> state_;

@@ -42,6 +42,12 @@ bool exists_at(const Fd& directory, const std::string& name) {
   return ::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+// True also where that cannot be told just now.
+bool has_record(const Fd& directory, const std::string& id) {
+  const OrErrno<std::optional<UploadRecord>> record = UploadRecord::read(directory, id);
+  return !record || record->has_value();
+}
+
 // The regular files of the directory.
 std::vector<Kept> files_in(const Fd& directory) {
   std::vector<Kept> files;
@@ -84,7 +90,9 @@ Result<UploadStatus> upload_status(const StoreState& store, const UploadId& id) 
   OrErrno<Fd> directory = store.files.open_directory(UploadRecord::kDirectory);
   if (!directory) return fail(system_error(directory.error(), subject_of(id)));
   // In this order: between the two looks it may become complete, but not the contrary.
-  std::optional<UploadRecord> record = UploadRecord::read(*directory, id.text());
+  OrErrno<std::optional<UploadRecord>> read = UploadRecord::read(*directory, id.text());
+  if (!read) return fail(system_error(read.error(), subject_of(id)));
+  std::optional<UploadRecord> record = *std::move(read);
   if (!record) return fail(Errc::not_found, subject_of(id) + " is not known here");
   const bool complete =
       !record->digests.empty() && !exists_at(*directory, UploadRecord::data_name(id.text()));
@@ -126,7 +134,7 @@ void expire_uploads(StoreState& store, std::int64_t now) {
       }
       continue;
     }
-    const bool nothing = age > kRemembered && !UploadRecord::read(*directory, id);
+    const bool nothing = age > kRemembered && !has_record(*directory, id);
     const bool old = age > static_cast<std::int64_t>(limits.store_partial_age_ms);
     if (!nothing && !old && bytes <= limits.store_partial_bytes) continue;
     if (remove_data(store, *directory, id) == 0) bytes -= file.size;

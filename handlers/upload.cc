@@ -209,7 +209,9 @@ Result<void> Upload::resume() {
   OrErrno<Fd> directory = store_->make_directories(UploadRecord::kDirectory);
   if (!directory) return fail(system_error(directory.error(), "the store's own directory"));
   directory_ = *std::move(directory);
-  std::optional<UploadRecord> record = UploadRecord::read(directory_, id);
+  OrErrno<std::optional<UploadRecord>> read = UploadRecord::read(directory_, id);
+  if (!read) return fail(error(read.error()));
+  std::optional<UploadRecord> record = *std::move(read);
   if (record && (record->name != request_.name.text() || record->size != *request_.size)) {
     return fail(Errc::failed_precondition, "the upload '" + id + "' is of '" + record->name +
                                                "' with " + std::to_string(record->size) +
@@ -223,6 +225,8 @@ Result<void> Upload::resume() {
       complete_ = StoredFile{record->size, std::move(record->digests)};
       return {};
     }
+    // What it says is not to be believed of other data.
+    ::unlinkat(directory_.get(), UploadRecord::record_name(id).c_str(), 0);
     record.reset();
   }
   if (Result<void> target = check_target(); !target) return target;

@@ -46,25 +46,10 @@ OrErrno<void> write_whole(const Fd& file, std::string_view text) {
   return {};
 }
 
-}  // namespace
-
-Result<UploadId> UploadId::parse(std::string_view text) {
-  const auto allowed = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  };
-  if (text.empty() || text.size() > kBytes || !std::all_of(text.begin(), text.end(), allowed)) {
-    return fail(Errc::invalid_argument,
-                "'upload' is 1 to 128 of the characters A-Z, a-z, 0-9, '.', '_' and '-'");
-  }
-  return UploadId(std::string(text));
-}
-
-std::optional<UploadRecord> UploadRecord::read(const Fd& directory, std::string_view id) {
-  const OrErrno<std::string> text = read_whole(directory, record_name(id));
-  if (!text || text->empty()) return std::nullopt;
+std::optional<UploadRecord> parse(const std::string& text) {
+  if (text.empty()) return std::nullopt;
   HeaderParser parser;
-  const Result<Ref<const Header>> header = parser.parse(*text);
+  const Result<Ref<const Header>> header = parser.parse(text);
   if (!header) return std::nullopt;
   constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
   const Result<std::string_view> name = (*header)->string("filename");
@@ -80,6 +65,30 @@ std::optional<UploadRecord> UploadRecord::read(const Fd& directory, std::string_
     if (hex) record.digests.push_back({kind, *std::move(hex)});
   }
   return record;
+}
+
+}  // namespace
+
+Result<UploadId> UploadId::parse(std::string_view text) {
+  const auto allowed = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  if (text.empty() || text.size() > kBytes || !std::all_of(text.begin(), text.end(), allowed)) {
+    return fail(Errc::invalid_argument,
+                "'upload' is 1 to 128 of the characters A-Z, a-z, 0-9, '.', '_' and '-'");
+  }
+  return UploadId(std::string(text));
+}
+
+OrErrno<std::optional<UploadRecord>> UploadRecord::read(const Fd& directory, std::string_view id) {
+  const OrErrno<std::string> text = read_whole(directory, record_name(id));
+  if (text) return parse(*text);
+  // ELOOP and ENXIO: a link or a FIFO, and no record of ours.
+  if (text.error() == ENOENT || text.error() == ELOOP || text.error() == ENXIO) {
+    return std::optional<UploadRecord>();
+  }
+  return tl::unexpected<int>(text.error());
 }
 
 OrErrno<void> UploadRecord::write(const Fd& directory, std::string_view id, bool durable) const {

@@ -56,8 +56,10 @@ struct CLEAVE_API UploadRecord {
   std::uint64_t offset = 0;  // bytes that are there for good
   std::vector<DigestValue> digests = {};
 
-  // Of the upload `id`, in `directory`; empty where there is none, or none that can be read.
-  [[nodiscard]] static std::optional<UploadRecord> read(const Fd& directory, std::string_view id);
+  // Of the upload `id`, in `directory`; empty where there is none, or what is there is no record.
+  // An error where the system could not read it just now: then nothing is known.
+  [[nodiscard]] static OrErrno<std::optional<UploadRecord>> read(const Fd& directory,
+                                                                 std::string_view id);
   // `durable`: as soon as this has returned.
   [[nodiscard]] OrErrno<void> write(const Fd& directory, std::string_view id, bool durable) const;
 };

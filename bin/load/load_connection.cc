@@ -114,7 +114,7 @@ void LoadConnection::read() {
     case Stream::Outcome::gone:
       return lose("the connection was reset");
     case Stream::Outcome::would_block:
-    case Stream::Outcome::short_file:
+    case Stream::Outcome::bad_file:
       return;
   }
 }

@@ -289,6 +289,31 @@ TEST_CASE("a record that cannot be read is none, and the upload begins anew") {
   }
 }
 
+TEST_CASE("a record that cannot be read just now costs nothing of what is kept") {
+  const ScratchDirectory root;
+  const Store store = FileStore::open(root.string()).value();
+  break_off(store, "abc", 9);
+  // A directory can be opened and not be read.
+  fs::rename(root / ".cleave/uploads/u.json", root / "aside");
+  fs::create_directory(root / ".cleave/uploads/u.json");
+  CHECK(code_of(store->upload(request("f", 9, 3))) != Errc::not_found);
+  CHECK(code_of(store->status(id("u"))) != Errc::not_found);
+  fs::remove(root / ".cleave/uploads/u.json");
+  fs::rename(root / "aside", root / ".cleave/uploads/u.json");
+  CHECK(store->upload(request("f", 9, 3))->get()->offset() == 3);
+}
+
+TEST_CASE("an upload that is begun anew is not taken for the one before it") {
+  const ScratchDirectory root;
+  const Store store = FileStore::open(root.string()).value();
+  std::unique_ptr<Upload> upload = store->upload(request("f", 3)).value();
+  REQUIRE(write(*upload, "abc"));
+  REQUIRE(upload->finish());
+  upload = store->upload(request("f", 3)).value();
+  REQUIRE(write(*upload, "n"));  // and then its process is killed
+  CHECK(code_of(store->status(id("u"))) == Errc::not_found);
+}
+
 TEST_CASE("data that are shorter than their record go on where they end") {
   const ScratchDirectory root;
   const Store store = FileStore::open(root.string()).value();

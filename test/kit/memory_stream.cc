@@ -176,7 +176,7 @@ Stream::Moved MemoryStream::write(std::span<const std::string_view> pieces) {
 Stream::Moved MemoryStream::send_file(int fd, std::uint64_t offset, std::size_t length) {
   std::string bytes(length, '\0');
   const ssize_t count = ::pread(fd, bytes.data(), length, static_cast<off_t>(offset));
-  if (count <= 0) return {Outcome::short_file, 0};
+  if (count <= 0) return {Outcome::bad_file, 0};
   const std::string_view piece(bytes.data(), static_cast<std::size_t>(count));
   return write({&piece, 1});
 }
