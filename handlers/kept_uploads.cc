@@ -67,14 +67,20 @@ std::map<std::string, Kept, std::less<>> uploads_in(const Fd& directory) {
   return uploads;
 }
 
+// Where there are no locks nobody knows whether an upload is under way: then a client that drops it
+// is believed, and a sweep leaves it alone.
+enum class Dropped : unsigned char { by_client, by_sweep };
+
 // The upload's data and its record, unless somebody has them under way: 0, or why they are still
 // there.
-int remove_data(StoreState& store, const Fd& directory, const std::string& id) {
+int remove_data(StoreState& store, const Fd& directory, const std::string& id, Dropped how) {
   const std::string name = UploadRecord::data_name(id);
   const Fd file(
       ::openat(directory.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file) return errno;
-  if (lock(file) != Locked::alone) return EBUSY;
+  const Locked locked = lock(file);
+  if (locked == Locked::by_other || (locked == Locked::unknown && how == Dropped::by_sweep))
+    return EBUSY;
   if (!is_named(directory, name, file)) return ENOENT;
   const OrErrno<std::optional<UploadRecord>> record = UploadRecord::read(directory, id);
   if (!record) return record.error();
@@ -124,7 +130,7 @@ Result<void> sync_name(const StoreState& store, const UploadRecord& record) {
 Result<void> drop_upload(StoreState& store, const UploadId& id) {
   OrErrno<Fd> directory = store.files.open_directory(UploadRecord::kDirectory);
   if (!directory) return fail(system_error(directory.error(), subject_of(id)));
-  int error = remove_data(store, *directory, id.text());
+  int error = remove_data(store, *directory, id.text(), Dropped::by_client);
   if (error == ENOENT &&
       ::unlinkat(directory->get(), UploadRecord::record_name(id.text()).c_str(), 0) == 0) {
     store.forget_record();
@@ -167,7 +173,7 @@ void expire_uploads(StoreState& store, std::int64_t now) {
     const bool old = age > static_cast<std::int64_t>(limits.store_partial_age_ms);
     const bool many = bytes > limits.store_partial_bytes || count > limits.store_partial_files;
     if (!nothing && !old && !many) continue;
-    if (remove_data(store, *directory, id) != 0) continue;
+    if (remove_data(store, *directory, id, Dropped::by_sweep) != 0) continue;
     bytes -= upload->bytes;
     count -= upload->has_record ? 1 : 0;
   }

@@ -94,8 +94,9 @@ Result<std::unique_ptr<Upload>> Upload::begin(std::shared_ptr<StoreState> store,
 }
 
 Upload::~Upload() {
-  // What was never recorded for good cannot be gone on with.
-  if (own_name_.empty() || (request_.id && recorded_)) return;
+  // Of one with an id that is not ours from its beginning, others have been told. Of one that is,
+  // what was never recorded for good cannot be gone on with.
+  if (own_name_.empty() || (request_.id && (recorded_ || !created_))) return;
   if (request_.id && record_written_) remove_record();
   ::unlinkat(directory_.get(), own_name_.c_str(), 0);
 }
