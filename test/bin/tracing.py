@@ -76,7 +76,7 @@ class Step:
     def happens(self):
         """Whether this makes a difference that can be seen: a name outside the store's own folder is
         given or taken."""
-        folders = re.findall(r"<([^>]*)>", self.text)
+        folders = re.findall(r"<(/[^>]*)>", self.text)  # and not <unfinished ...>
         return self.call in NAMING and "/.cleave" not in folders[-1]
 
 
