@@ -13,7 +13,7 @@ import resource
 import shutil
 import unittest
 
-from daemon_case import LONG, MIB
+from daemon_case import MIB, VERY_LONG
 from disks import Disk, MemoryDisk, system
 from process_facts import descriptors, eventually
 from store_operations import BEFORE, NEW, OLD, OPERATIONS, UPLOADS, StoreTest
@@ -53,7 +53,7 @@ class EveryStep(StoreTest):
     def errors(self, operation, step):
         """All that may come of the call; in the short run one of them, another one of each operation."""
         errors = ("EIO", *ERRORS.get(step.call, ()))
-        return errors if LONG else (errors[(OPERATIONS + UPLOADS).index(operation) % len(errors)],)
+        return errors if VERY_LONG else (errors[(OPERATIONS + UPLOADS).index(operation) % len(errors)],)
 
     def test_79_an_error_at_any_step_is_said_and_leaves_the_old_or_the_new(self):
         tried = 0

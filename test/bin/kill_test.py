@@ -8,7 +8,7 @@ import signal
 import tempfile
 import unittest
 
-from daemon_case import LONG, MIB
+from daemon_case import MIB, VERY_LONG
 from process_facts import eventually
 from store_history import History, seed_of_this_run
 from store_operations import OPERATIONS, UPLOADS, StoreTest
@@ -16,8 +16,8 @@ from support import Daemon
 
 from adversary.peer import Closed
 
-KILLS = 1_000 if LONG else 25
-STEPS_OF = OPERATIONS + UPLOADS if LONG else (OPERATIONS[1], OPERATIONS[5], UPLOADS[2])
+KILLS = 1_000 if VERY_LONG else 25
+STEPS_OF = OPERATIONS + UPLOADS if VERY_LONG else (OPERATIONS[1], OPERATIONS[5], UPLOADS[2])
 
 
 class Kills(unittest.TestCase):

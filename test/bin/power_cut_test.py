@@ -9,7 +9,7 @@ import shutil
 import signal
 import unittest
 
-from daemon_case import LONG, SANITIZED
+from daemon_case import SANITIZED, VERY_LONG
 from disks import Disk
 from store_history import Broken, History, seed_of_this_run
 from store_operations import OPERATIONS, UPLOADS, StoreTest
@@ -17,8 +17,8 @@ from support import Daemon
 
 from adversary.peer import Closed
 
-CUTS = 50 if LONG else 2
-STEPS_OF = OPERATIONS + UPLOADS if LONG else UPLOADS[2:3]
+CUTS = 50 if VERY_LONG else 2
+STEPS_OF = OPERATIONS + UPLOADS if VERY_LONG else UPLOADS[2:3]
 # Between two of these a power cut makes no difference; the long run tries all.
 CALLS = {"fsync", "fdatasync", "renameat", "renameat2", "mkdirat", "unlinkat"}
 
@@ -53,7 +53,7 @@ class PowerCuts(StoreTest):
         seen = set()
         for operation in STEPS_OF:
             for step in self.steps(operation):
-                if not LONG and step.call not in CALLS:
+                if not VERY_LONG and step.call not in CALLS:
                     continue
                 with self.subTest(operation.name, step=step):
                     self.client = self.connect()

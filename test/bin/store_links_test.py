@@ -12,12 +12,12 @@ import sys
 import threading
 import unittest
 
-from daemon_case import LONG, DaemonTest
+from daemon_case import VERY_LONG, DaemonTest
 from process_facts import eventually
 from python_client import Client
 from store_history import seed_of_this_run
 
-OPERATIONS = 100_000 if LONG else 3_000
+OPERATIONS = 100_000 if VERY_LONG else 3_000
 CLIENTS = 3
 INSIDE, OUTSIDE = b"inside", b"outside " * 1543
 # What the swapper swaps, and what is beneath.
