@@ -71,9 +71,9 @@ class HungDisk(unittest.TestCase):
         self.disk = Disk()
         self.addCleanup(self.disk.remove)
 
-    def daemon(self, *options, limits=""):
+    def daemon(self, *options, limits="", **more):
         small = f"[limits]\nstore_free_bytes = 0\nstore_free_files = 0\n{limits}"
-        return Daemon(*options, root=self.disk.path / "files", config=small)
+        return Daemon(*options, root=self.disk.path / "files", config=small, **more)
 
     def put_files(self, daemon, peer):
         """Asks for more files than are written at once, and waits until the disk has them hang."""
