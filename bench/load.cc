@@ -25,7 +25,6 @@
 // run from the call that sends a request (with
 // --rate: from the time at which it was due) to the one that receives the end of its reply.
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -39,54 +38,25 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdarg>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <deque>
-#include <fstream>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "cleave/bench/machine.h"
 #include "cleave/bin/load/histogram.h"
 
+using namespace cleave::bench;
 using cleave::load::Histogram;
 
 namespace {
-
-[[noreturn, gnu::format(printf, 1, 2)]] void die(const char* format, ...) {
-  std::va_list arguments;
-  va_start(arguments, format);
-  std::fputs("bench_load: ", stderr);
-  std::vfprintf(stderr, format, arguments);
-  std::fputc('\n', stderr);
-  va_end(arguments);
-  std::exit(1);
-}
-
-void check(bool good, const char* what) {
-  if (!good) die("%s: %s", what, std::strerror(errno));
-}
-
-// Nanoseconds, of a clock that only goes forward.
-using Time = std::int64_t;
-constexpr Time kSecond = 1'000'000'000;
-
-Time read_clock(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return time.tv_sec * kSecond + time.tv_nsec;
-}
-Time now() {
-  return read_clock(CLOCK_MONOTONIC);
-}
 
 // ---- Options ------------------------------------------------------------------------------------
 
@@ -107,8 +77,7 @@ struct Options {
   bool check = false;
   int port = 0;
   int pid = 0;
-  int server_core = 0;
-  int load_core = 1;
+  Cores cores;
 };
 
 Options read_options(int argc, char** argv) {
@@ -151,9 +120,7 @@ Options read_options(int argc, char** argv) {
     } else if (name == "--pid") {
       options.pid = static_cast<int>(number());
     } else if (name == "--cores") {
-      if (std::sscanf(value(), "%d,%d", &options.server_core, &options.load_core) != 2) {
-        die("--cores is two numbers");
-      }
+      options.cores = read_cores(value());
     } else {
       die("there is no option %s", argv[i]);
     }
@@ -527,61 +494,6 @@ int connect_to(int port, std::size_t source) {
   return socket;
 }
 
-// ---- What is read of the machine ----------------------------------------------------------------
-
-struct Core {
-  double busy = 0;
-  double stolen = 0;
-};
-struct Reading {
-  Time time = 0;
-  Time load = 0;    // processor time of this process
-  Time server = 0;  // and of the server's threads, as their schedstat has it
-  Core server_core, load_core;
-};
-
-Core read_core(int core) {
-  std::ifstream file("/proc/stat");
-  const std::string wanted = "cpu" + std::to_string(core);
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string name;
-    words >> name;
-    if (name != wanted) continue;
-    double user = 0, nice = 0, system = 0, idle = 0, waits = 0, irq = 0, softirq = 0, stolen = 0;
-    words >> user >> nice >> system >> idle >> waits >> irq >> softirq >> stolen;
-    const auto tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
-    return {(user + nice + system + irq + softirq + stolen) * tick, stolen * tick};
-  }
-  die("there is no core %d", core);
-}
-
-Time read_server(int pid) {
-  if (pid == 0) return 0;
-  const std::string folder = "/proc/" + std::to_string(pid) + "/task";
-  DIR* tasks = ::opendir(folder.c_str());
-  check(tasks != nullptr, "the server's tasks");
-  Time sum = 0;
-  while (const dirent* task = ::readdir(tasks)) {
-    if (task->d_name[0] == '.') continue;
-    std::ifstream file(folder + "/" + task->d_name + "/schedstat");
-    Time used = 0;
-    if (file >> used) sum += used;
-  }
-  ::closedir(tasks);
-  return sum;
-}
-
-Reading read_machine(const Options& options) {
-  Reading reading;
-  reading.server_core = read_core(options.server_core);
-  reading.load_core = read_core(options.load_core);
-  reading.server = read_server(options.pid);
-  reading.load = read_clock(CLOCK_PROCESS_CPUTIME_ID);
-  reading.time = now();
-  return reading;
-}
-
 // ---- The load -----------------------------------------------------------------------------------
 
 class Load {
@@ -592,9 +504,9 @@ class Load {
   }
 
   void run() {
-    before_ = read_machine(options_);
+    before_ = read_machine(options_.cores, options_.pid);
     open_all();
-    after_ = read_machine(options_);
+    after_ = read_machine(options_.cores, options_.pid);
     if (options_.idle) {
       messages_ = static_cast<double>(connections_.size());
       print();
@@ -736,10 +648,10 @@ class Load {
       late_.clear();
       bytes_ = 0;
       messages_ = 0;
-      before_ = read_machine(options_);
+      before_ = read_machine(options_.cores, options_.pid);
     } else if (measuring_ && time >= end_ && latency_.count() > 0) {
       ended_ = true;
-      after_ = read_machine(options_);
+      after_ = read_machine(options_.cores, options_.pid);
       measured_latency_ = latency_;
       measured_bytes_ = bytes_;
     } else if (time >= end_ + kPatience) {
@@ -808,9 +720,6 @@ class Load {
   void print() const {
     const Histogram& latency = options_.accept || options_.idle ? latency_ : measured_latency_;
     const double seconds = static_cast<double>(after_.time - before_.time) / kSecond;
-    const auto share = [seconds](Time used) {
-      return static_cast<double>(used) / kSecond / seconds;
-    };
     const auto us = [](std::uint64_t ns) { return static_cast<double>(ns) / 1'000; };
     std::printf("{\"messages\":%.3f,\"seconds\":%.6f,\"bytes\":%ju,\"reply_bytes\":%zu,", messages_,
                 seconds, static_cast<std::uintmax_t>(bytes_),
@@ -819,17 +728,7 @@ class Load {
                 us(latency.value_at(0.99)), us(latency.value_at(0.999)));
     std::printf("\"late_p99_us\":%.2f,\"skipped\":%ju,", us(late_.value_at(0.99)),
                 static_cast<std::uintmax_t>(skipped_));
-    std::printf("\"server_seconds\":%.9f,\"server_busy\":%.4f,\"load_busy\":%.4f,",
-                static_cast<double>(after_.server - before_.server) / kSecond,
-                share(after_.server - before_.server), share(after_.load - before_.load));
-    const auto core = [seconds](const char* name, const Core& before, const Core& after) {
-      std::printf("\"%s_core_busy\":%.4f,\"%s_core_stolen\":%.4f", name,
-                  (after.busy - before.busy) / seconds, name,
-                  (after.stolen - before.stolen) / seconds);
-    };
-    core("server", before_.server_core, after_.server_core);
-    std::printf(",");
-    core("load", before_.load_core, after_.load_core);
+    print_machine(before_, after_);
     std::printf("}\n");
     std::fflush(stdout);
   }

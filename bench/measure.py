@@ -29,12 +29,12 @@ class Failure(Exception):
     """Something did not run; its text is one sentence."""
 
 
-def begin_on(core):
-    """For a child: it runs on one core and ends when this process ends."""
+def begin_on(*cores):
+    """For a child: it runs on these cores and ends when this process ends."""
 
     def begin():
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, cores)
 
     return begin
 
@@ -51,6 +51,22 @@ def raise_descriptor_limit(wanted):
     return soft
 
 
+class Line:
+    """What is measured at a point: a server, and how it is asked."""
+
+    def __init__(self, title, server, *arguments):
+        self.title = title
+        self.server = server
+        self.arguments = list(arguments)
+
+
+def free_port():
+    """For those that do not say which port they were given."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Server:
     """A server in a process of its own; `kind` is a key of KINDS."""
 
@@ -64,6 +80,8 @@ class Server:
         "libevent": ("bench_libevent_framed", "libevent-dev"),
         "redis": ("redis-server", "redis-server"),
     }
+    # The program that asks it.
+    LOAD = "bench_load"
 
     @classmethod
     def program(cls, kind, folder):
@@ -74,32 +92,19 @@ class Server:
         path = pathlib.Path(folder, name)
         return str(path) if path.exists() else None
 
-    def __init__(self, kind, folder, connections):
+    def __init__(self, kind, program, connections):
         self.kind = kind
+        self.port = None  # as long as it has to be told by the server
         self.scratch = tempfile.TemporaryDirectory(prefix="cleave-bench-")
-        command = [self.program(kind, folder)]
-        if kind == "cleaved":
-            command += ["--listen", "tcp://127.0.0.1:0", "--root", self.scratch.name + "/root"]
-            if connections > 10_000:  # the default
-                config = pathlib.Path(self.scratch.name, "cleaved.toml")
-                config.write_text(f"[limits]\nmax_connections = {connections}\n", encoding="utf-8")
-                command += ["--config", str(config)]
-        elif kind == "redis":
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-            command += ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-            command += ["--appendonly", "no", "--maxclients", str(connections + 100)]
-            # Of the addresses of loopback it trusts one alone otherwise.
-            command += ["--protected-mode", "no"]
+        command = [program] + self.arguments(connections)
         # cleaved logs to its standard error.
         self.process = subprocess.Popen(
             command,
             cwd=self.scratch.name,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if kind != "redis" else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self.port is None else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=begin_on(SERVER_CORE),
+            preexec_fn=begin_on(*self.cores()),
         )
         try:
             self._wait_until_it_serves()
@@ -107,12 +112,29 @@ class Server:
             self.stop()
             raise
 
+    def arguments(self, connections):
+        """Of its command."""
+        if self.kind == "cleaved":
+            command = ["--listen", "tcp://127.0.0.1:0", "--root", self.scratch.name + "/root"]
+            if connections > 10_000:  # the default
+                config = pathlib.Path(self.scratch.name, "cleaved.toml")
+                config.write_text(f"[limits]\nmax_connections = {connections}\n", encoding="utf-8")
+                command += ["--config", str(config)]
+            return command
+        if self.kind == "redis":
+            self.port = free_port()
+            return ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+                    "--appendonly", "no", "--maxclients", str(connections + 100),
+                    # Of the addresses of loopback it trusts one alone otherwise.
+                    "--protected-mode", "no"]
+        return []
+
     @property
     def pid(self):
         return self.process.pid
 
     def _wait_until_it_serves(self):
-        if self.kind == "redis":
+        if self.port is not None:
             for _ in range(200):
                 self.check()
                 try:
@@ -120,14 +142,23 @@ class Server:
                     return
                 except ConnectionRefusedError:
                     time.sleep(0.05)
-            raise Failure("redis-server does not listen")
+            raise Failure(f"{self.kind} does not listen")
         line = self.process.stdout.readline().decode()
         digits = line.rpartition(":")[2].partition("?")[0].strip()
         if not digits.isdigit():
             raise Failure(f"{self.kind} did not start: it said {line!r}")
         self.port = int(digits)
-        if self.kind == "cleaved" and self.process.stdout.readline() != b"ready\n":
+        if self.KINDS[self.kind][0] == "cleaved" and self.process.stdout.readline() != b"ready\n":
             raise Failure("cleaved is not ready")
+
+    def cores(self):
+        """Where it runs."""
+        return [SERVER_CORE]
+
+    def others(self, result):
+        """How much of a core other processes had during a sample."""
+        return max(result["server_core_busy"] - result["server_busy"],
+                   result["load_core_busy"] - result["load_busy"])
 
     def processor_time(self):
         """Seconds that its threads have run."""
@@ -169,10 +200,10 @@ def settle(servers):
 
 
 class Sampler:
-    """Takes samples with the load; counts those that it had to drop."""
+    """Takes samples with a load; counts those that it had to drop."""
 
     def __init__(self, folder, repeats):
-        self.load = str(pathlib.Path(folder, "bench_load"))
+        self.folder = folder
         self.repeats = repeats
         self.taken = 0
         self.dropped = 0
@@ -180,22 +211,20 @@ class Sampler:
 
     def command(self, server, arguments):
         cores = f"{SERVER_CORE},{LOAD_CORE}"
-        command = [self.load, "--port", server.port, "--pid", server.pid, "--cores", cores]
+        command = [pathlib.Path(self.folder, server.LOAD), "--port", server.port]
+        command += ["--pid", server.pid, "--cores", cores]
         return [str(part) for part in command + arguments]
 
-    def sample(self, server, arguments):
-        """What the load says, undisturbed if that can be had."""
+    def sample(self, server, arguments, run=None):
+        """What the load says, undisturbed if that can be had; `run` is one try."""
         best = None
         for attempt in range(self.repeats + 1):
             if attempt > 0:
                 self.dropped += 1
                 time.sleep(0.3)
-            result = self._run(server, arguments)
+            result = run() if run is not None else self.run(server, arguments)
             self.taken += 1
-            others = max(
-                result["server_core_busy"] - result["server_busy"],
-                result["load_core_busy"] - result["load_busy"],
-            )
+            others = server.others(result)
             if best is None or others < best[0]:
                 best = (others, result)
             if others <= OTHERS_MOST:
@@ -203,10 +232,11 @@ class Sampler:
         self.disturbed += 1
         return best[1]
 
-    def _run(self, server, arguments):
+    def run(self, server, arguments):
+        """One run of the load, whatever others do."""
         server.check()
         command = self.command(server, arguments)
-        told = " ".join(["bench_load"] + command[1:])
+        told = " ".join([server.LOAD] + command[1:])
         try:
             done = subprocess.run(
                 command,
@@ -227,7 +257,7 @@ class Sampler:
     def idle(self, server, connections, arguments, seconds):
         """Memory and processor time of connections on which nothing happens any more."""
         # Whatever is made for the first connection is there before.
-        self._run(server, arguments + ["--connections", 1, "--warm", 0, "--seconds", 0.01])
+        self.run(server, arguments + ["--connections", 1, "--warm", 0, "--seconds", 0.01])
         time.sleep(0.05)
         before = server.resident_bytes()
         load = subprocess.Popen(

@@ -2,6 +2,7 @@
 """From samples to a report: JSON for machines, Markdown with tables, and plots."""
 
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A core with less than this idle is saturated.
 SATURATED = 0.95
 
-PACKAGES = ["libuv1-dev", "rapidjson-dev", "libasio-dev", "libevent-dev", "redis-server"]
+PACKAGES = ["libuv1-dev", "rapidjson-dev", "libasio-dev", "libevent-dev", "redis-server", "nginx-light"]
 
 
 class Target:
@@ -35,6 +36,8 @@ class Target:
 
 D16 = {"body": 64, "connections": 64, "depth": 16}
 KIB16 = {"body": 1024, "connections": 64, "depth": 16}
+PUT = {"group": "files", "kind": "put"}
+GET = {"group": "files", "kind": "get"}
 ECHO = "64 B, 64 connections, 16 deep"
 TARGETS = [
     Target(f"{ECHO}, headers repeated", "cost", "cleave", "libuv", "<=", 1.25, 1.12, **D16),
@@ -58,11 +61,23 @@ TARGETS = [
            group="idle"),
     Target("a connection with one request", "cost", "cleave", "libuv", "<=", 1.3, 1.1,
            group="accept"),
+    Target("put 1 GiB", "files", "none", "limit", ">=", 0.85, 0.95, **PUT),
+    Target("put 1 GiB", "files", "none", "nginx", ">=", 1.2, 1.5, **PUT),
+    Target("put 1 GiB with its md5", "files", "none_md5_free", "md5_alone", ">=", 0.9, 0.97, **PUT),
+    Target("get 1 GiB", "files", "none", "limit", ">=", 0.9, 0.97, **GET),
+    Target("get 1 GiB", "files", "none", "nginx", ">=", 1.0, 1.1, **GET),
+    Target("put 10,000 files of 4 KiB", "files", "none", "nginx", ">=", 1.2, 1.5,
+           group="files", kind="small put"),
+    Target("the same, on the disk", "files", "full", "one_by_one", ">=", 3, 5,
+           group="files", kind="small synced put"),
+    Target("get 10,000 files of 4 KiB", "files", "none", "nginx", ">=", 0.7, 1.0,
+           group="files", kind="small get"),
 ]
 METRICS = {
     "cost": "server CPU each",
     "rate": "messages/s",
     "throughput": "MB/s",
+    "files": "speed",
     "memory": "bytes",
 }
 
@@ -78,7 +93,7 @@ def size(count):
 
 
 def metric_of(sample, metric):
-    if metric in ("rate", "throughput"):  # beside each other, bodies are of one size
+    if metric in ("rate", "throughput", "files"):  # beside each other, bodies are of one size
         return sample["messages"] / sample["seconds"]
     if metric == "cost":
         return sample["server_seconds"] / sample["messages"] * 1e9
@@ -203,6 +218,7 @@ def machine(folder):
 def summary(points, lines, run, folder, seconds):
     """All of the report, as it stands in report.json."""
     titles = {name: line.title for name, line in lines.items()}
+    groups = {point.group for point in points}
     return {
         "machine": machine(folder),
         "short": run.short,
@@ -214,7 +230,8 @@ def summary(points, lines, run, folder, seconds):
         "not_installed": run.skipped,
         "failures": run.failures,
         "titles": titles,
-        "targets": [target_summary(target, points, titles) for target in TARGETS],
+        "targets": [target_summary(target, points, titles) for target in TARGETS
+                    if target.where["group"] in groups],
         "points": [
             {
                 "group": point.group,
@@ -365,6 +382,17 @@ def rate_row(line):
 
 RATE_HEAD = ["messages/s", "p99", "p50", "sent late, p99", "server CPU each", "server's core"]
 
+
+def file_row(line, body):
+    """Speed by bytes or by files, whichever it is that a point is about."""
+    large = body >= 1024 * 1024
+    scale = body / 1e6 if large else 1
+    rate = {key: value * scale for key, value in line["rate"].items()}
+    return [with_spread(rate, number) + (" MB/s" if large else " files/s"), *echo_row(line)[1:]]
+
+
+FILE_HEAD = ["speed", "ratio", "server CPU per file", *ECHO_HEAD[3:]]
+
 GROUPS = {
     "targets": "The points of the targets",
     "handlers": "A stranger's handlers, in one process with the built-in echo",
@@ -373,6 +401,7 @@ GROUPS = {
     "connections": "Cost against the number of connections",
     "body": "Cost against the size of the body",
     "load": "Latency against the load that is offered",
+    "files": "Transfers of files",
     "echo": "Echo: bodies, connections and depths",
 }
 PLOTS = {
@@ -395,6 +424,8 @@ def group_table(result, group):
             row, head = idle_row, IDLE_HEAD
         elif point["kind"] == "rate":
             row, head = rate_row, RATE_HEAD
+        elif group == "files":
+            row, head = functools.partial(file_row, body=point["body"]), FILE_HEAD
         for line, values in point["lines"].items():
             rows.append([name, result["titles"][line]] + row(values))
             name = ""
@@ -421,7 +452,8 @@ def markdown(result, level, images):
         text.append(f"Without {kind}: the package {package} is not installed.\n")
     for failure in result["failures"]:
         text.append(f"**Failed:** {failure}\n")
-    text += [f"{heading}# Targets\n", targets_table(result)]
+    if result["targets"]:
+        text += [f"{heading}# Targets\n", targets_table(result)]
     yardstick = yardstick_table(result)
     if yardstick:
         text += [f"{heading}# The yardstick beside bare epoll\n", yardstick]

@@ -80,11 +80,7 @@ int run(int argc, char** argv) {
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);
-  if (session.given_up()) {
-    // A worker may be stuck in a write to a full pipe; the loop's end would wait for it.
-    std::fflush(nullptr);
-    std::_Exit(kInterrupted);
-  }
+  if (session.given_up()) exit_at_once(kInterrupted);
   return status;
 }
 

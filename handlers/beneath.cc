@@ -116,16 +116,21 @@ OrErrno<Fd> Beneath::open_directory(const std::string& path) const {
 }
 
 OrErrno<Fd> Beneath::make_directories(const std::string& path, bool durable) const {
+  const auto make = [durable](const Fd& directory, const std::string& part) -> OrErrno<void> {
+    if (::mkdirat(directory.get(), part.c_str(), 0700) == 0) {
+      return durable ? sync_directory(directory) : OrErrno<void>();
+    }
+    if (errno != EEXIST) return failed();
+    return {};
+  };
   OrErrno<Fd> there = open_directory(path);
-  if (there || there.error() != ENOENT || path.empty()) return there;
-  return walk(root_, path, kDirectory,
-              [durable](const Fd& directory, const std::string& part) -> OrErrno<void> {
-                if (::mkdirat(directory.get(), part.c_str(), 0700) == 0) {
-                  return durable ? sync_directory(directory) : OrErrno<void>();
-                }
-                if (errno != EEXIST) return failed();
-                return {};
-              });
+  if (path.empty()) return there;
+  // One that was just made may be deleted, as empty, before it is opened; it is then made again,
+  // but not for ever.
+  for (int attempt = 0; !there && there.error() == ENOENT && attempt < 10; ++attempt) {
+    there = walk(root_, path, kDirectory, make);
+  }
+  return there;
 }
 
 OrErrno<Fd> Beneath::open_file(const std::string& path) const {

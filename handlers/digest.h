@@ -30,6 +30,8 @@ enum class DigestKind : std::uint8_t { xxh3, md5, sha256 };
 struct DigestValue {
   DigestKind kind;
   std::string hex;
+
+  bool operator==(const DigestValue&) const = default;
 };
 
 // A digest of bytes that come in pieces.

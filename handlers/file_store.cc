@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/file_store.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "cleave/handlers/directory_stream.h"
 #include "cleave/handlers/store_state.h"
 #include "cleave/handlers/stored_digest.h"
 #include "cleave/handlers/system_error.h"
@@ -59,21 +59,10 @@ OrErrno<FileStatus> status_at(const Fd& directory, const std::string& name) {
 template <typename Wanted>
 OrErrno<std::vector<std::string>> smallest_names(const Fd& directory, std::string_view after,
                                                  std::size_t count, Wanted wanted) {
-  struct Close {
-    void operator()(DIR* stream) const noexcept { ::closedir(stream); }
-  };
-  // A stream owns its descriptor, and this one stays its owner's.
-  Fd own(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::unique_ptr<DIR, Close> stream(own ? ::fdopendir(own.get()) : nullptr);
-  if (!stream) return tl::unexpected<int>(errno);
-  (void)own.release();
+  OrErrno<DirectoryStream> entries = DirectoryStream::open(directory);
+  if (!entries) return tl::unexpected<int>(entries.error());
   std::vector<std::string> names;  // a heap, the greatest in front
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(stream.get());
-    if (entry == nullptr && errno != 0) return tl::unexpected<int>(errno);
-    if (entry == nullptr) break;
-    const std::string_view name = entry->d_name;
+  for (std::string_view name = entries->next(); !name.empty(); name = entries->next()) {
     if (name <= after || (names.size() == count && name >= names.front())) continue;
     if (!wanted(name)) continue;
     if (names.size() == count) {
@@ -83,6 +72,7 @@ OrErrno<std::vector<std::string>> smallest_names(const Fd& directory, std::strin
     names.emplace_back(name);
     std::push_heap(names.begin(), names.end());
   }
+  if (entries->error() != 0) return tl::unexpected<int>(entries->error());
   std::sort_heap(names.begin(), names.end());
   return names;
 }

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/kept_uploads.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "cleave/handlers/directory_stream.h"
+#include "cleave/handlers/file_name.h"
+#include "cleave/handlers/own_file.h"
 #include "cleave/handlers/store_state.h"
 #include "cleave/handlers/system_error.h"
 
@@ -23,64 +27,71 @@ namespace {
 // For so long a client that missed the answer can learn that its upload is complete.
 constexpr std::int64_t kRemembered = 3'600'000;
 
-struct CloseStream {
-  void operator()(DIR* stream) const noexcept { ::closedir(stream); }
-};
-
+// What there is of one upload.
 struct Kept {
-  std::string name;
-  std::int64_t mtime_ms;
-  std::uint64_t size;
+  std::int64_t changed_ms = 0;  // when its record was written, or its data where it has none
+  std::uint64_t bytes = 0;
+  bool has_data = false;
+  bool has_record = false;
 };
 
 std::string subject_of(const UploadId& id) {
   return "the upload '" + id.text() + "'";
 }
 
-bool exists_at(const Fd& directory, const std::string& name) {
-  struct stat status {};
-  return ::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-// True also where that cannot be told just now.
-bool has_record(const Fd& directory, const std::string& id) {
-  const OrErrno<std::optional<UploadRecord>> record = UploadRecord::read(directory, id);
-  return !record || record->has_value();
-}
-
-// The regular files of the directory.
-std::vector<Kept> files_in(const Fd& directory) {
-  std::vector<Kept> files;
-  Fd own(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::unique_ptr<DIR, CloseStream> stream(own ? ::fdopendir(own.get()) : nullptr);
-  if (!stream) return files;
-  (void)own.release();  // the stream owns it now
-  while (const dirent* entry = ::readdir(stream.get())) {
+// All of them, by their ids, and what a crash has left.
+std::map<std::string, Kept, std::less<>> uploads_in(const Fd& directory) {
+  std::map<std::string, Kept, std::less<>> uploads;
+  OrErrno<DirectoryStream> entries = DirectoryStream::open(directory);
+  if (!entries) return uploads;
+  for (std::string name(entries->next()); !name.empty(); name = entries->next()) {
     struct stat status {};
-    if (::fstatat(directory.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         !S_ISREG(status.st_mode)) {
       continue;
     }
     const std::int64_t mtime_ms =
         std::int64_t{status.st_mtim.tv_sec} * 1000 + status.st_mtim.tv_nsec / 1'000'000;
-    files.push_back({entry->d_name, mtime_ms, static_cast<std::uint64_t>(status.st_size)});
+    const std::string id(UploadRecord::id_of(name));
+    Kept& upload = uploads[id];
+    if (name == UploadRecord::data_name(id)) {
+      upload.has_data = true;
+      upload.bytes = static_cast<std::uint64_t>(status.st_size);
+      // Not that of one with a record: it may have the time of the file that it is to become.
+      if (!upload.has_record) upload.changed_ms = mtime_ms;
+    } else {
+      upload.has_record = upload.has_record || name == UploadRecord::record_name(id);
+      upload.changed_ms = mtime_ms;
+    }
   }
-  return files;
+  return uploads;
 }
 
-// The upload's data, unless somebody has them under way: 0, or why they are still there.
-int remove_data(StoreState& store, const Fd& directory, const std::string& id) {
+// Where there are no locks nobody knows whether an upload is under way: then a client that drops it
+// is believed, and a sweep leaves it alone.
+enum class Dropped : unsigned char { by_client, by_sweep };
+
+// The upload's data and its record, unless somebody has them under way: 0, or why they are still
+// there.
+int remove_data(StoreState& store, const Fd& directory, const std::string& id, Dropped how) {
   const std::string name = UploadRecord::data_name(id);
   const Fd file(
       ::openat(directory.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file) return errno;
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return EBUSY;
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return errno;
+  const Locked locked = lock(file);
+  if (locked == Locked::by_other || (locked == Locked::unknown && how == Dropped::by_sweep))
+    return EBUSY;
+  if (!is_named(directory, name, file)) return ENOENT;
+  const OrErrno<std::optional<UploadRecord>> record = UploadRecord::read(directory, id);
+  if (!record) return record.error();
   // The record first: data without one are nothing.
-  ::unlinkat(directory.get(), UploadRecord::record_name(id).c_str(), 0);
+  if (::unlinkat(directory.get(), UploadRecord::record_name(id).c_str(), 0) == 0) {
+    store.forget_record();
+  } else if (errno != ENOENT) {
+    return errno;
+  }
   if (::unlinkat(directory.get(), name.c_str(), 0) != 0) return errno;
-  store.usage.removed({static_cast<std::uint64_t>(status.st_size), 1});
+  if (*record) store.usage.removed({(*record)->offset, 1});
   return 0;
 }
 
@@ -89,22 +100,40 @@ int remove_data(StoreState& store, const Fd& directory, const std::string& id) {
 Result<UploadStatus> upload_status(const StoreState& store, const UploadId& id) {
   OrErrno<Fd> directory = store.files.open_directory(UploadRecord::kDirectory);
   if (!directory) return fail(system_error(directory.error(), subject_of(id)));
-  // In this order: between the two looks it may become complete, but not the contrary.
   OrErrno<std::optional<UploadRecord>> read = UploadRecord::read(*directory, id.text());
   if (!read) return fail(system_error(read.error(), subject_of(id)));
-  std::optional<UploadRecord> record = *std::move(read);
-  if (!record) return fail(Errc::not_found, subject_of(id) + " is not known here");
-  const bool complete =
-      !record->digests.empty() && !exists_at(*directory, UploadRecord::data_name(id.text()));
-  return UploadStatus{*std::move(record), complete};
+  if (!*read) return fail(Errc::not_found, subject_of(id) + " is not known here");
+  // In this order: between the two looks it may become complete, but not the contrary.
+  UploadStatus status{**std::move(read)};
+  const OrErrno<bool> complete = status.record.is_complete(*directory, id.text());
+  if (!complete) return fail(system_error(complete.error(), subject_of(id)));
+  status.complete = *complete;
+  if (!status.complete) return status;
+  if (Result<void> synced = sync_name(store, status.record); !synced) {
+    return fail(std::move(synced.error()));
+  }
+  return status;
+}
+
+Result<void> sync_name(const StoreState& store, const UploadRecord& record) {
+  const Result<FileName> name = FileName::parse(record.name);
+  if (!name) return fail(name.error());
+  const OrErrno<Fd> parent = store.files.open_directory(name->parent());
+  // One that was deleted meanwhile needs none.
+  if (!parent && parent.error() == ENOENT) return {};
+  const OrErrno<void> synced =
+      parent ? store.sync(*parent) : OrErrno<void>(tl::unexpected<int>(parent.error()));
+  if (!synced) return fail(system_error(synced.error(), "'" + record.name + "'"));
+  return {};
 }
 
 Result<void> drop_upload(StoreState& store, const UploadId& id) {
   OrErrno<Fd> directory = store.files.open_directory(UploadRecord::kDirectory);
   if (!directory) return fail(system_error(directory.error(), subject_of(id)));
-  int error = remove_data(store, *directory, id.text());
+  int error = remove_data(store, *directory, id.text(), Dropped::by_client);
   if (error == ENOENT &&
       ::unlinkat(directory->get(), UploadRecord::record_name(id.text()).c_str(), 0) == 0) {
+    store.forget_record();
     error = 0;  // of one that is complete
   }
   if (error != 0) return fail(system_error(error, subject_of(id)));
@@ -118,27 +147,37 @@ void expire_uploads(StoreState& store, std::int64_t now) {
   OrErrno<Fd> directory = store.files.open_directory(UploadRecord::kDirectory);
   if (!directory) return;
   const StoreLimits& limits = store.options.limits;
-  std::vector<Kept> files = files_in(*directory);
-  std::ranges::sort(files, {}, &Kept::mtime_ms);
+  const std::map<std::string, Kept, std::less<>> uploads = uploads_in(*directory);
+  std::vector<std::pair<std::string_view, const Kept*>> oldest_first;
   std::uint64_t bytes = 0;
-  for (const Kept& file : files) {
-    if (UploadRecord::is_data(file.name)) bytes += file.size;
+  std::uint64_t count = 0;
+  for (const auto& [id, upload] : uploads) {
+    oldest_first.emplace_back(id, &upload);
+    bytes += upload.bytes;
+    count += upload.has_record ? 1 : 0;
   }
-  for (const Kept& file : files) {
-    const std::int64_t age = now - file.mtime_ms;
-    const std::string id = file.name.substr(0, file.name.rfind('.'));
-    if (!UploadRecord::is_data(file.name)) {
-      // A record that is complete, or what a crash has left.
-      if (age > kRemembered && !exists_at(*directory, UploadRecord::data_name(id))) {
-        ::unlinkat(directory->get(), file.name.c_str(), 0);
+  std::ranges::sort(oldest_first, {}, [](const auto& each) { return each.second->changed_ms; });
+  for (const auto& [name, upload] : oldest_first) {
+    const std::string id(name);
+    const std::int64_t age = now - upload->changed_ms;
+    if (!upload->has_data) {
+      // Complete, or what a crash has left.
+      if (age <= kRemembered && count <= limits.store_partial_files) continue;
+      for (const std::string& file : {UploadRecord::record_name(id), id + ".new"}) {
+        ::unlinkat(directory->get(), file.c_str(), 0);
       }
+      count -= upload->has_record ? 1 : 0;
       continue;
     }
-    const bool nothing = age > kRemembered && !has_record(*directory, id);
+    const bool nothing = age > kRemembered && !upload->has_record;
     const bool old = age > static_cast<std::int64_t>(limits.store_partial_age_ms);
-    if (!nothing && !old && bytes <= limits.store_partial_bytes) continue;
-    if (remove_data(store, *directory, id) == 0) bytes -= file.size;
+    const bool many = bytes > limits.store_partial_bytes || count > limits.store_partial_files;
+    if (!nothing && !old && !many) continue;
+    if (remove_data(store, *directory, id, Dropped::by_sweep) != 0) continue;
+    bytes -= upload->bytes;
+    count -= upload->has_record ? 1 : 0;
   }
+  store.records = count;
 }
 
 }  // namespace v0

@@ -75,7 +75,7 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
  private:
   enum class Step : std::uint8_t {
     more,       // goes on with what comes
-    behind,     // has to read more of what was stored before
+    behind,     // is all written, and has to read more of what was stored before
     ready,      // is checked, and waits for its commit
     stored,     // has its name
     parked,     // is kept, and not complete
@@ -84,10 +84,10 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
 
   // The upload is ours.
   void start() {
-    if (!token_ || cancelled_) return;
+    assert(token_ && !cancelled_ && !started_);
     patience_.stop();
     started_ = true;
-    // A large body can be refused before it comes, and a digest begins with what was there before.
+    // A large body can be refused before it comes.
     if (request_.id || !request_.size || *request_.size > kJobBytes) return start_job();
     advance();
   }
@@ -117,13 +117,13 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
     gather_.stop();
     writing_ = std::exchange(waiting_, {});
     const std::size_t bytes = std::exchange(waiting_bytes_, 0);
-    split_ = upload_ && caught_up_ && bytes >= kSplitBytes && upload_->digests_slowly();
+    split_ = upload_ && bytes >= kSplitBytes && upload_->digests_slowly();
     last_ = ended_ && !split_;
     run_job();
     if (!split_) return;
     ++jobs_;
     parts_.loop.offload([this] { upload_->digest(pieces()); },
-                        [self = shared_from_this()] { self->job_done(); });
+                        [self = shared_from_this()] { self->job_done(); }, Lane::disk);
   }
 
   void run_job() {
@@ -158,12 +158,6 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
         return Step::stored;
       }
     }
-    if (!caught_up_) {
-      const Result<bool> caught_up = upload_->catch_up();
-      if (!caught_up) return fail(caught_up.error());
-      caught_up_ = *caught_up;
-      if (!caught_up_) return Step::behind;
-    }
     Result<void> written = split_ ? upload_->store(pieces()) : upload_->write(pieces());
     if (!written) return fail(std::move(written.error()));
     if (!last_) return Step::more;
@@ -172,7 +166,9 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
       if (Result<void> parked = upload_->park(); !parked) return fail(std::move(parked.error()));
       return Step::parked;
     }
-    return finish();
+    const Result<bool> caught_up = upload_->catch_up();
+    if (!caught_up) return fail(caught_up.error());
+    return *caught_up ? finish() : Step::behind;
   }
 
   Result<Step> finish() {
@@ -204,7 +200,7 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
       failure_ = std::move(outcome_.error());
       return let_go();
     }
-    if (*outcome_ != Step::behind) writing_.clear();
+    writing_.clear();
     switch (*outcome_) {
       case Step::behind:
         return cancelled_ || superseded_ ? let_go() : run_job();
@@ -264,7 +260,7 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
 
   void answer_early() {
     if (failure_) return answer(Reply::failure(*std::move(failure_)));
-    if (superseded_) {
+    if (superseded_ && !cancelled_) {
       return answer(
           Reply::failure({Errc::failed_precondition, "another request goes on with the upload '" +
                                                          request_.id->text() + "'"}));
@@ -294,7 +290,6 @@ class Put final : public Handler, public std::enable_shared_from_this<Put> {
   std::size_t waiting_bytes_ = 0;
   // Used by the jobs alone.
   std::unique_ptr<Upload> upload_;
-  bool caught_up_ = false;
   std::uint64_t offset_ = 0;
   StoredFile stored_;
   // Of the last job.

@@ -24,6 +24,8 @@ constexpr LimitOf<StoreLimits> kStoreLimits[] = {
      "the file system can still make after a put, where it has a fixed number of them"},
     {"store_partial_bytes", &StoreLimits::store_partial_bytes, 0, kMaxBytes,
      "of uploads that wait to be resumed; the oldest beyond that are dropped within an hour"},
+    {"store_partial_files", &StoreLimits::store_partial_files, 1, kMaxFiles,
+     "uploads that are remembered, complete ones for an hour: each takes a file, or two"},
     {"store_partial_age_ms", &StoreLimits::store_partial_age_ms, 60'000, 31'536'000'000,
      "an upload that waits longer to be resumed is dropped: a week outlives a weekend without a "
      "network"},

@@ -20,6 +20,7 @@ struct StoreLimits {
   std::uint64_t store_free_bytes = 64 * 1024 * 1024;
   std::uint64_t store_free_files = 1'000;
   std::uint64_t store_partial_bytes = std::uint64_t{64} * 1024 * 1024 * 1024;
+  std::uint64_t store_partial_files = 100'000;
   std::uint64_t store_partial_age_ms = std::uint64_t{7} * 24 * 3'600'000;
 };
 // With their ranges and reasons. Static storage.

@@ -2,6 +2,8 @@
 #pragma once
 // Internal: what a store and its uploads share.
 
+#include <atomic>
+#include <cstdint>
 #include <utility>
 
 #include "cleave/handlers/beneath.h"
@@ -23,9 +25,17 @@ struct StoreState {
     return files.make_directories(path, options.durability == Durability::full);
   }
 
+  void forget_record() noexcept {
+    std::uint64_t count = records;
+    while (count > 0 && !records.compare_exchange_weak(count, count - 1)) {
+    }
+  }
+
   const FileStoreOptions options;
   const Beneath files;
   StoreUsage usage;
+  // Of uploads with ids, as of the last sweep and what came and went since.
+  std::atomic<std::uint64_t> records = 0;
 };
 
 }  // namespace v0

@@ -1,48 +1,52 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/store_usage.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <memory>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "cleave/handlers/directory_stream.h"
 #include "cleave/handlers/file_name.h"
-#include "cleave/handlers/upload.h"
 #include "cleave/handlers/upload_record.h"
 
 namespace cleave {
 inline namespace v0 {
 namespace {
 
-struct CloseDirectory {
-  void operator()(DIR* stream) const noexcept { ::closedir(stream); }
-};
-
 // Of the regular files in one directory; its own directories are appended to `further`.
 StoreUsage::Amount count_directory(const Beneath& root, const std::string& path,
                                    std::vector<std::string>& further) {
   StoreUsage::Amount amount;
-  OrErrno<Fd> directory = root.open_directory(path);
+  const OrErrno<Fd> directory = root.open_directory(path);
   if (!directory) return amount;
-  const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(directory->get()));
-  if (!stream) return amount;
-  const int fd = directory->release();  // the stream owns it now
-  const bool uploads = path == UploadRecord::kDirectory;
-  while (const dirent* entry = ::readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (name == "." || name == "..") continue;
+  OrErrno<DirectoryStream> entries = DirectoryStream::open(*directory);
+  if (!entries) return amount;
+  for (std::string name(entries->next()); !name.empty(); name = entries->next()) {
     struct stat status {};
-    if (::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (::fstatat(directory->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (S_ISDIR(status.st_mode)) {
-      further.push_back(path.empty() ? std::string(name) : path + "/" + std::string(name));
-    } else if (S_ISREG(status.st_mode) && (!uploads || UploadRecord::is_data(name))) {
-      amount.bytes += static_cast<std::uint64_t>(status.st_size);
-      ++amount.files;
+      further.push_back(path.empty() ? name : path + "/" + name);
+    } else if (S_ISREG(status.st_mode)) {
+      amount = amount.plus({static_cast<std::uint64_t>(status.st_size), 1});
     }
+  }
+  return amount;
+}
+
+// What is promised of uploads that wait. What they have beyond that is either taken by one that is
+// under way, or cut off before the next one goes on.
+StoreUsage::Amount count_uploads(const Beneath& root) {
+  StoreUsage::Amount amount;
+  const OrErrno<Fd> directory = root.open_directory(UploadRecord::kDirectory);
+  if (!directory) return amount;
+  OrErrno<DirectoryStream> entries = DirectoryStream::open(*directory);
+  if (!entries) return amount;
+  for (std::string name(entries->next()); !name.empty(); name = entries->next()) {
+    if (!UploadRecord::is_data(name)) continue;
+    const auto record = UploadRecord::read(*directory, UploadRecord::id_of(name));
+    if (record && *record) amount = amount.plus({(*record)->offset, 1});
   }
   return amount;
 }
@@ -79,7 +83,6 @@ void StoreUsage::stored(Amount amount, Amount taken) noexcept {
   const std::lock_guard lock(mutex_);
   taken_ = taken_.less(taken);
   stored_ = stored_.plus(amount);
-  ++changes_;
 }
 
 void StoreUsage::give_back(Amount amount) noexcept {
@@ -92,7 +95,6 @@ void StoreUsage::removed(Amount amount) noexcept {
   if (!counts()) return;
   const std::lock_guard lock(mutex_);
   stored_ = stored_.less(amount);
-  ++changes_;
 }
 
 StoreUsage::Amount StoreUsage::used() const {
@@ -106,22 +108,22 @@ std::unique_lock<std::mutex> StoreUsage::naming() {
 
 void StoreUsage::count(const Beneath& root) {
   if (!counts()) return;
-  std::uint64_t changes = 0;
-  {
+  const auto now = [this] {
     const std::lock_guard lock(mutex_);
-    changes = changes_;
-  }
-  Amount found;
+    return stored_;
+  };
+  const Amount before = now();
+  Amount found = count_uploads(root);
   std::vector<std::string> directories{""};
   while (!directories.empty()) {
     const std::string path = std::move(directories.back());
     directories.pop_back();
-    if (path == Upload::kDirectory) continue;  // those are under way, and have taken their own
-    const Amount more = count_directory(root, path, directories);
-    found = found.plus(more);
+    // The store's own: counted already, or taken by those that are under way.
+    if (path == FileName::kReserved) continue;
+    found = found.plus(count_directory(root, path, directories));
   }
   const std::lock_guard lock(mutex_);
-  if (changes_ == changes) stored_ = found;
+  stored_ = found.plus(stored_.less(before)).less(before.less(stored_));
 }
 
 }  // namespace v0

@@ -51,15 +51,14 @@ class StoreUsage {
   [[nodiscard]] std::unique_lock<std::mutex> naming();
 
   // Counts what is stored beneath `root`: others may have written there, too. What is found
-  // replaces what was counted, unless that changed meanwhile.
+  // replaces what was counted, but for what changed meanwhile.
   void count(const Beneath& root);
 
  private:
   const Amount quota_;
-  mutable std::mutex mutex_;  // for the next three
+  mutable std::mutex mutex_;  // for the next two
   Amount stored_;
   Amount taken_;
-  std::uint64_t changes_ = 0;  // of stored_
   std::mutex naming_;
 };
 

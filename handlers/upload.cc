@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/upload.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -16,6 +14,9 @@
 #include <ctime>
 #include <optional>
 
+#include "cleave/handlers/directory_stream.h"
+#include "cleave/handlers/kept_uploads.h"
+#include "cleave/handlers/own_file.h"
 #include "cleave/handlers/store_state.h"
 #include "cleave/handlers/stored_digest.h"
 #include "cleave/handlers/system_error.h"
@@ -27,6 +28,8 @@ namespace {
 
 constexpr std::string_view kPrefix = "put-";
 constexpr std::size_t kRandomBytes = 16;
+// What others can undo between two steps is done again, but not for ever.
+constexpr int kAttempts = 10;
 
 // A name that nobody else has: 128 random bits need no second attempt.
 OrErrno<std::string> random_name() {
@@ -43,27 +46,6 @@ OrErrno<std::string> random_name() {
 
 bool is_temporary(std::string_view name) {
   return name.starts_with(kPrefix) && name.size() == kPrefix.size() + 2 * kRandomBytes;
-}
-
-// Whether nobody else holds the lock by which a process shows that a temporary file is in use. The
-// lock ends with the process, however that ends.
-bool lock(const Fd& file) {
-  return ::flock(file.get(), LOCK_EX | LOCK_NB) == 0;
-}
-
-// Locks a file of ours. False where another process, or another upload of this one, has it. File
-// systems without locks are taken to have one user.
-bool lock_alone(const Fd& file) {
-  return lock(file) || errno != EWOULDBLOCK;
-}
-
-// Whether the name still stands for the open file.
-bool is_named(const Fd& directory, const std::string& name, const Fd& file) {
-  struct stat named {};
-  struct stat opened {};
-  return ::fstat(file.get(), &opened) == 0 &&
-         ::fstatat(directory.get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
 // What a name that is about to get another file counts for.
@@ -112,9 +94,11 @@ Result<std::unique_ptr<Upload>> Upload::begin(std::shared_ptr<StoreState> store,
 }
 
 Upload::~Upload() {
-  // What was never recorded cannot be gone on with.
-  const bool kept = request_.id && recorded_;
-  if (!own_name_.empty() && !kept) ::unlinkat(directory_.get(), own_name_.c_str(), 0);
+  // Of one with an id that is not ours from its beginning, others have been told. Of one that is,
+  // what was never recorded for good cannot be gone on with.
+  if (own_name_.empty() || (request_.id && (recorded_ || !created_))) return;
+  if (request_.id && record_written_) remove_record();
+  ::unlinkat(directory_.get(), own_name_.c_str(), 0);
 }
 
 std::string Upload::subject() const {
@@ -188,99 +172,180 @@ Result<void> Upload::create_temporary() {
   // With the file that it replaces it is no more than one.
   const StoreUsage::Amount amount{request_.size.value_or(0), replaces_ ? 0U : 1U};
   if (Result<void> taken = share_.take(amount, subject()); !taken) return taken;
-  for (;;) {
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
     OrErrno<std::string> name = random_name();
     if (!name) return fail(error(name.error()));
     file_ = Fd(::openat(directory_.get(), name->c_str(),
                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file_) return fail(error(errno));
     own_name_ = *std::move(name);
+    if (lock(file_) != Locked::by_other && is_named(directory_, own_name_, file_)) return {};
     // Another store that starts just now may have found the file before it was locked, and have
     // removed it, or be about to.
-    if (lock_alone(file_) && is_named(directory_, own_name_, file_)) return {};
+    ::unlinkat(directory_.get(), own_name_.c_str(), 0);
+    own_name_.clear();
   }
+  return fail(error(EBUSY));
 }
 
 // ---- With an id ---------------------------------------------------------------------------------
 
 Result<void> Upload::resume() {
   assert(request_.size);
-  const std::string& id = request_.id->text();
   OrErrno<Fd> directory = store_->make_directories(UploadRecord::kDirectory);
   if (!directory) return fail(system_error(directory.error(), "the store's own directory"));
   directory_ = *std::move(directory);
-  OrErrno<std::optional<UploadRecord>> read = UploadRecord::read(directory_, id);
-  if (!read) return fail(error(read.error()));
-  std::optional<UploadRecord> record = *std::move(read);
-  if (record && (record->name != request_.name.text() || record->size != *request_.size)) {
-    return fail(Errc::failed_precondition, "the upload '" + id + "' is of '" + record->name +
-                                               "' with " + std::to_string(record->size) +
-                                               " bytes: use another id, or delete it");
-  }
-  const bool has_data = amount_at(directory_, UploadRecord::data_name(id)).files > 0;
-  if (record && !record->digests.empty() && !has_data) {
-    // Complete, and asked for once more, or it begins anew.
-    if (request_.offset > 0 || record->size == 0) {
-      size_ = record->size;
-      complete_ = StoredFile{record->size, std::move(record->digests)};
-      return {};
+  // Another process may complete it, drop it or go on with it between a look at it and the lock.
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const Result<std::optional<UploadRecord>> record = read_record();
+    if (!record) return fail(record.error());
+    if (*record && request_.offset > 0) {
+      const OrErrno<bool> complete = (*record)->is_complete(directory_, request_.id->text());
+      if (!complete) return fail(error(complete.error()));
+      if (*complete) return answer_again(**record);
     }
-    // What it says is not to be believed of other data.
-    ::unlinkat(directory_.get(), UploadRecord::record_name(id).c_str(), 0);
-    record.reset();
+    if (Result<void> target = check_target(); !target) return target;
+    const Result<bool> opened = open_data();
+    if (!opened) return fail(opened.error());
+    const Result<std::optional<UploadRecord>> again = read_record();
+    if (!again) return fail(again.error());
+    if (*opened && *again == *record) return go_on(*record);
+    let_go_of_data();
   }
-  if (Result<void> target = check_target(); !target) return target;
-  if (Result<void> opened = open_data(id); !opened) return opened;
-  const std::uint64_t there = amount_at(directory_, own_name_).bytes;
-  recorded_ = record.has_value() && has_data;
+  return fail(Errc::busy, "the upload '" + request_.id->text() + "' is under way elsewhere");
+}
+
+// Of this upload, if it is of the same file.
+Result<std::optional<UploadRecord>> Upload::read_record() const {
+  OrErrno<std::optional<UploadRecord>> read = UploadRecord::read(directory_, request_.id->text());
+  if (!read) return fail(error(read.error()));
+  const std::optional<UploadRecord>& record = *read;
+  if (record && (record->name != request_.name.text() || record->size != *request_.size)) {
+    return fail(Errc::failed_precondition,
+                "the upload '" + request_.id->text() + "' is of '" + record->name + "' with " +
+                    std::to_string(record->size) + " bytes: use another id, or delete it");
+  }
+  return *std::move(read);
+}
+
+// For a request whose answer was lost: all of it is stored already.
+Result<void> Upload::answer_again(const UploadRecord& record) {
+  for (const DigestValue& expected : request_.expected) {
+    const auto known = std::ranges::find(record.digests, expected.kind, &DigestValue::kind);
+    if (known == record.digests.end()) {
+      return fail(Errc::failed_precondition, "the " + std::string(to_string(expected.kind)) +
+                                                 " of the upload '" + request_.id->text() +
+                                                 "', which is complete, was not computed");
+    }
+    if (known->hex != expected.hex) return mismatch(expected, known->hex);
+  }
+  if (Result<void> synced = sync_name(*store_, record); !synced) return synced;
+  size_ = record.size;
+  complete_ = StoredFile{record.size, record.digests};
+  return {};
+}
+
+// The file of an upload's bytes, new or from before, for this upload alone; false where it was gone
+// as soon as it was locked.
+Result<bool> Upload::open_data() {
+  const std::string name = UploadRecord::data_name(request_.id->text());
+  constexpr int kFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  file_ = Fd(::openat(directory_.get(), name.c_str(), kFlags));
+  created_ = !file_ && errno == ENOENT;
+  if (created_) {
+    file_ = Fd(::openat(directory_.get(), name.c_str(), kFlags | O_CREAT | O_EXCL, 0600));
+    if (!file_ && errno == EEXIST) return false;
+  }
+  if (!file_) return fail(error(errno));
+  if (lock(file_) == Locked::by_other) {
+    return fail(Errc::busy, "the upload '" + request_.id->text() + "' is under way elsewhere");
+  }
+  if (!is_named(directory_, name, file_)) return false;
+  own_name_ = name;
+  return true;
+}
+
+void Upload::let_go_of_data() {
+  if (created_ && !own_name_.empty()) ::unlinkat(directory_.get(), own_name_.c_str(), 0);
+  own_name_.clear();
+  file_.reset();
+}
+
+// With the locked file, where its record says.
+Result<void> Upload::go_on(const std::optional<UploadRecord>& record) {
+  recorded_ = record.has_value() && !created_;
+  struct stat status {};
+  if (::fstat(file_.get(), &status) != 0) return fail(error(errno));
+  const auto there = static_cast<std::uint64_t>(status.st_size);
   // After a power cut there can be less than was recorded only if the disk lied.
   before_ = size_ = synced_ = looked_at_ = recorded_ ? std::min(record->offset, there) : 0;
   if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) return fail(error(errno));
+  if (recorded_) store_->usage.removed({record->offset - size_, 0});
   if (Result<void> room = check_room(*request_.size - size_); !room) return room;
-  return share_.take({*request_.size - size_, recorded_ ? 0U : 1U}, subject());
-}
-
-// The file of an upload's bytes, new or from before, for this upload alone.
-Result<void> Upload::open_data(const std::string& id) {
-  const std::string name = UploadRecord::data_name(id);
-  // Another one may complete it, or drop it, between our opening and our lock.
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    file_ = Fd(::openat(directory_.get(), name.c_str(),
-                        O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
-    if (!file_) return fail(error(errno));
-    if (!lock_alone(file_)) break;
-    if (is_named(directory_, name, file_)) {
-      own_name_ = name;
-      return {};
-    }
+  if (!recorded_ && store_->records >= store_->options.limits.store_partial_files) {
+    return fail(Errc::quota_exceeded,
+                "the store remembers " + std::to_string(store_->records) +
+                    " uploads, store_partial_files allows no more: put without 'upload'",
+                "store_partial_files");
   }
-  return fail(Errc::busy, "the upload '" + id + "' is under way elsewhere");
+  const StoreUsage::Amount amount{*request_.size - size_, recorded_ ? 0U : 1U};
+  if (Result<void> taken = share_.take(amount, subject()); !taken) return taken;
+  // Of one that was complete and is begun anew, the last thing: whoever is refused has changed
+  // nothing.
+  if (record && !recorded_) remove_record();
+  return {};
 }
 
-// What lies on the disk is recorded, in this order.
-Result<void> Upload::sync_part() {
+void Upload::remove_record() noexcept {
+  const std::string name = UploadRecord::record_name(request_.id->text());
+  if (::unlinkat(directory_.get(), name.c_str(), 0) == 0) store_->forget_record();
+}
+
+// What is said of an upload becomes true before it is said: the content first.
+Result<void> Upload::record_part() {
   const bool durable = store_->options.durability != Durability::none;
-  if (durable && ::fdatasync(file_.get()) != 0) return fail(error(errno));
-  const UploadRecord record{request_.name.text(), *request_.size, size_, values_};
-  if (OrErrno<void> written = record.write(directory_, request_.id->text(), durable); !written) {
-    return fail(error(written.error()));
+  if (durable && ::fdatasync(file_.get()) != 0) return damaged(errno);
+  if (Result<void> written = write_record(); !written) return written;
+  if (OrErrno<void> synced = durable ? sync_directory(directory_) : OrErrno<void>(); !synced) {
+    return fail(error(synced.error()));
   }
+  count_record();
+  return {};
+}
+
+Result<void> Upload::write_record() {
+  const UploadRecord record{request_.name.text(), *request_.size, size_, values_};
+  const bool durable = store_->options.durability != Durability::none;
+  if (!recorded_ && !record_written_) ++store_->records;
+  record_written_ = true;
+  OrErrno<void> written = record.write(directory_, request_.id->text(), durable);
+  if (!written) return fail(error(written.error()));
+  return {};
+}
+
+// The record is there for good.
+void Upload::count_record() noexcept {
   share_.stored({size_ - synced_, recorded_ ? 0U : 1U});
   recorded_ = true;
   synced_ = size_;
-  return {};
+}
+
+// A sync of the content that failed is final: the system may have dropped the pages, and would call
+// a second one a success. What was recorded before is what there is.
+tl::unexpected<Error> Upload::damaged(int code) {
+  damaged_ = true;
+  return fail(error(code));
 }
 
 Result<void> Upload::park() {
   assert(request_.id);
-  if (own_name_.empty() || (recorded_ && synced_ == size_)) return {};
-  return sync_part();
+  if (own_name_.empty() || damaged_ || (recorded_ && synced_ == size_)) return {};
+  return record_part();
 }
 
 Result<void> Upload::discard() {
-  const std::string id = request_.id->text();
   // The record first: data without one are nothing.
-  ::unlinkat(directory_.get(), UploadRecord::record_name(id).c_str(), 0);
+  remove_record();
   ::unlinkat(directory_.get(), own_name_.c_str(), 0);
   own_name_.clear();
   if (recorded_) store_->usage.removed({synced_, 1});
@@ -290,8 +355,9 @@ Result<void> Upload::discard() {
 }
 
 Result<bool> Upload::catch_up() {
-  std::string buffer(std::min<std::uint64_t>(256 * 1024, before_ - caught_up_), '\0');
-  const std::uint64_t stop = std::min(before_, caught_up_ + kStepBytes);
+  if (before_ == 0) return true;
+  std::string buffer(256 * 1024, '\0');
+  const std::uint64_t stop = std::min(size_, caught_up_ + kStepBytes);
   while (caught_up_ < stop) {
     const auto wanted =
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), stop - caught_up_));
@@ -301,10 +367,10 @@ Result<bool> Upload::catch_up() {
     if (count < 0) return fail(error(errno));
     if (count == 0) return fail(Errc::io_error, subject() + ": what was stored of it has gone");
     const std::string_view piece(buffer.data(), static_cast<std::size_t>(count));
-    digest({&piece, 1});
+    for (Digest& each : digests_) each.update(piece);
     caught_up_ += piece.size();
   }
-  return caught_up_ == before_;
+  return caught_up_ == size_;
 }
 
 // ---- Bytes --------------------------------------------------------------------------------------
@@ -316,6 +382,7 @@ Result<void> Upload::write(std::span<const std::string_view> pieces) {
 }
 
 void Upload::digest(std::span<const std::string_view> pieces) noexcept {
+  if (before_ > 0) return;  // see catch_up()
   for (Digest& digest : digests_) {
     for (const std::string_view piece : pieces) digest.update(piece);
   }
@@ -352,7 +419,7 @@ Result<void> Upload::store(std::span<const std::string_view> pieces) {
       }
     }
   }
-  if (request_.id && size_ - synced_ >= kSyncBytes) return sync_part();
+  if (request_.id && size_ - synced_ >= kSyncBytes) return record_part();
   return {};
 }
 
@@ -372,6 +439,12 @@ Result<void> Upload::check_more(std::uint64_t bytes) {
 
 // ---- The end ------------------------------------------------------------------------------------
 
+tl::unexpected<Error> Upload::mismatch(const DigestValue& expected, const std::string& hex) const {
+  return fail(Errc::checksum_mismatch, subject() + ": the " +
+                                           std::string(to_string(expected.kind)) + " was to be " +
+                                           expected.hex + ", what came has " + hex);
+}
+
 Result<std::vector<DigestValue>> Upload::check_digests() {
   std::vector<DigestValue> values;
   for (Digest& digest : digests_) values.push_back({digest.kind(), digest.finish()});
@@ -379,11 +452,7 @@ Result<std::vector<DigestValue>> Upload::check_digests() {
     const auto computed = std::find_if(values.begin(), values.end(), [&](const DigestValue& value) {
       return value.kind == expected.kind;
     });
-    if (computed->hex != expected.hex) {
-      return fail(Errc::checksum_mismatch,
-                  subject() + ": the " + std::string(to_string(expected.kind)) + " was to be " +
-                      expected.hex + ", what came has " + computed->hex);
-    }
+    if (computed->hex != expected.hex) return mismatch(expected, computed->hex);
   }
   return values;
 }
@@ -411,20 +480,21 @@ Result<void> Upload::check() {
 }
 
 Result<void> Upload::flush() {
-  // Not fdatasync: that need not write the time and the attribute. A failure is final, as the
-  // system may have dropped the pages and would call a second attempt a success.
-  if (store_->options.durability != Durability::none && ::fsync(file_.get()) != 0) {
-    return fail(error(errno));
-  }
+  if (flushed_ || store_->options.durability == Durability::none) return {};
+  // Not fdatasync: that need not write the time and the attribute.
+  if (::fsync(file_.get()) != 0) return damaged(errno);
+  flushed_ = true;
   return {};
 }
 
 Result<void> Upload::sync_content() {
   if (Result<void> flushed = flush(); !flushed) return flushed;
   // Some file systems tell of a failed write only here. The lock stays with the other descriptor.
-  if (::close(::dup(file_.get())) != 0 && errno != EINTR) return fail(error(errno));
+  Fd copy(::dup(file_.get()));
+  if (!copy) return fail(error(errno));
+  if (::close(copy.release()) != 0 && errno != EINTR) return damaged(errno);
   // From here on it is complete as soon as its own name is gone.
-  return request_.id ? sync_part() : Result<void>();
+  return request_.id ? write_record() : Result<void>();
 }
 
 // Gives the file its name; the directory in which it stands.
@@ -439,26 +509,34 @@ Result<Fd> Upload::take_name() {
     const StoreUsage::Amount replaced = naming ? amount_at(*parent, leaf) : StoreUsage::Amount();
     OrErrno<void> renamed =
         store_->files.rename(directory_, own_name_, *parent, leaf, request_.overwrite);
-    if (!renamed && renamed.error() == ENOENT && attempt < 10) continue;
+    if (!renamed && renamed.error() == ENOENT && attempt < kAttempts) continue;
     if (!renamed) return fail(error(renamed.error()));
     own_name_.clear();
     store_->usage.removed(replaced);
     if (!request_.id) share_.stored({size_, 1});
+    if (!request_.id) directory_.reset();  // of what a batch holds open at once
     return *std::move(parent);
   }
 }
 
 std::vector<Result<StoredFile>> Upload::commit(std::span<Upload* const> uploads) {
+  const auto durable = [](const Upload& upload) {
+    return upload.store_->options.durability != Durability::none;
+  };
   if (uploads.size() > 1) {
     for (const Upload* upload : uploads) {
-      if (upload->store_->options.durability != Durability::none) start_writeback(upload->file_);
+      if (durable(*upload)) start_writeback(upload->file_);
     }
   }
+  std::vector<Result<void>> outcomes;
+  for (Upload* upload : uploads) outcomes.push_back(upload->sync_content());
+  record_together(uploads, outcomes);
+
   std::vector<Result<StoredFile>> results;
   std::vector<NamedIn> directories;
   for (std::size_t at = 0; at < uploads.size(); ++at) {
     Upload& upload = *uploads[at];
-    Result<Fd> parent = upload.sync_content().and_then([&upload] { return upload.take_name(); });
+    Result<Fd> parent = outcomes[at].and_then([&upload] { return upload.take_name(); });
     if (parent) {
       results.emplace_back(StoredFile{upload.size_, upload.values_});
       add(directories, *std::move(parent), at);
@@ -471,13 +549,41 @@ std::vector<Result<StoredFile>> Upload::commit(std::span<Upload* const> uploads)
     if (synced) continue;
     // Final as well. The names are there, and nobody has been promised that they stay.
     for (const std::size_t at : directory.uploads) {
+      if (uploads[at]->request_.id) uploads[at]->remove_record();
       results[at] = fail(uploads[at]->error(synced.error()));
     }
   }
   return results;
 }
 
+// The records that uploads with ids have written are there for good: one sync for all.
+void Upload::record_together(std::span<Upload* const> uploads,
+                             std::vector<Result<void>>& outcomes) {
+  std::vector<NamedIn> directories;
+  for (std::size_t at = 0; at < uploads.size(); ++at) {
+    if (!uploads[at]->request_.id || !outcomes[at]) continue;
+    add(directories, Fd(::dup(uploads[at]->directory_.get())), at);
+  }
+  for (const NamedIn& directory : directories) {
+    const bool durable =
+        uploads[directory.uploads.front()]->store_->options.durability != Durability::none;
+    const OrErrno<void> synced = durable ? sync_directory(directory.fd) : OrErrno<void>();
+    for (const std::size_t at : directory.uploads) {
+      if (synced) {
+        uploads[at]->count_record();
+      } else {
+        outcomes[at] = fail(uploads[at]->error(synced.error()));
+      }
+    }
+  }
+}
+
 Result<StoredFile> Upload::finish() {
+  for (;;) {
+    const Result<bool> caught_up = catch_up();
+    if (!caught_up) return fail(caught_up.error());
+    if (*caught_up) break;
+  }
   if (Result<void> checked = check(); !checked) return fail(std::move(checked.error()));
   Upload* const self = this;
   return std::move(commit({&self, 1}).front());
@@ -486,15 +592,14 @@ Result<StoredFile> Upload::finish() {
 void Upload::sweep(const StoreState& store) {
   OrErrno<Fd> directory = store.files.open_directory(kDirectory);
   if (!directory) return;
-  DIR* const entries = ::fdopendir(directory->get());
-  if (entries == nullptr) return;
-  const int fd = directory->release();  // the stream owns it now
-  while (const dirent* entry = ::readdir(entries)) {
-    if (!is_temporary(entry->d_name)) continue;
-    const Fd file(::openat(fd, entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (file && lock(file)) ::unlinkat(fd, entry->d_name, 0);
+  OrErrno<DirectoryStream> entries = DirectoryStream::open(*directory);
+  if (!entries) return;
+  for (std::string name(entries->next()); !name.empty(); name = entries->next()) {
+    if (!is_temporary(name)) continue;
+    const Fd file(
+        ::openat(directory->get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (file && lock(file) == Locked::alone) ::unlinkat(directory->get(), name.c_str(), 0);
   }
-  ::closedir(entries);
 }
 
 }  // namespace v0

@@ -49,8 +49,8 @@ struct StoredFile {
 // one, never a part. Until then nothing is visible, and an Upload that is destroyed leaves nothing
 // behind, unless it has an id.
 //
-//     begin ─▶ catch_up … ─▶ write … ─▶ check ─▶ flush ─▶ commit
-//                               └─────▶ park              (with an id)
+//     begin ─▶ write … ─▶ catch_up … ─▶ check ─▶ flush ─▶ commit
+//                   └──▶ park                                   (with an id)
 //
 // Every call blocks, so it runs in the worker pool, one at a time; so does the destructor, which
 // may have a large file to remove. Only digest() may run beside store().
@@ -78,16 +78,18 @@ class CLEAVE_API Upload {
   // With an id: all of it came before, and is stored.
   [[nodiscard]] const std::optional<StoredFile>& complete() const noexcept { return complete_; }
 
-  // Reads what was stored before, as the digests are of the whole; false while there is more of it.
-  [[nodiscard]] Result<bool> catch_up();
   // Appends the pieces in order. After an error only park() or destroying it makes sense.
   [[nodiscard]] Result<void> write(std::span<const std::string_view> pieces);
   // The two halves of write(): the bytes to the file, and into the digests.
   [[nodiscard]] Result<void> store(std::span<const std::string_view> pieces);
   void digest(std::span<const std::string_view> pieces) noexcept;
-  // Whether digests are computed that take longer than the writing.
-  [[nodiscard]] bool digests_slowly() const noexcept { return digests_.size() > 1; }
+  // Whether digests are computed now that take longer than the writing.
+  [[nodiscard]] bool digests_slowly() const noexcept { return digests_.size() > 1 && before_ == 0; }
 
+  // When all is written: reads from the disk what is not in the digests yet, which is all of an
+  // upload that was resumed; false while there is more of it. Not before the new bytes came, as it
+  // could take longer than the connection lasts.
+  [[nodiscard]] Result<bool> catch_up();
   // Brings a checked file to the disk, so that a commit together with others is not held up.
   [[nodiscard]] Result<void> flush();
   // Makes durable what was written; it is kept when this object goes. Only with an id.
@@ -114,12 +116,24 @@ class CLEAVE_API Upload {
   Result<void> check_more(std::uint64_t bytes);
   Result<void> create_temporary();
   Result<void> resume();
-  Result<void> open_data(const std::string& id);
-  Result<void> sync_part();
+  [[nodiscard]] Result<std::optional<UploadRecord>> read_record() const;
+  Result<void> answer_again(const UploadRecord& record);
+  Result<bool> open_data();
+  void let_go_of_data();
+  Result<void> go_on(const std::optional<UploadRecord>& record);
+  void remove_record() noexcept;
+  Result<void> record_part();
+  Result<void> write_record();
+  void count_record() noexcept;
   Result<void> discard();
+  tl::unexpected<Error> damaged(int code);
   Result<std::vector<DigestValue>> check_digests();
   Result<void> sync_content();
   Result<Fd> take_name();
+  static void record_together(std::span<Upload* const> uploads,
+                              std::vector<Result<void>>& outcomes);
+  [[nodiscard]] tl::unexpected<Error> mismatch(const DigestValue& expected,
+                                               const std::string& hex) const;
   [[nodiscard]] Error error(int code) const;
   [[nodiscard]] std::string subject() const;
 
@@ -131,11 +145,15 @@ class CLEAVE_API Upload {
   std::string own_name_;  // the file's; empty once it has another, or is gone
   std::uint64_t size_ = 0;
   std::uint64_t looked_at_ = 0;  // the size at the last look at the disk's room
-  std::uint64_t caught_up_ = 0;  // bytes of an earlier part that are in the digests
-  std::uint64_t before_ = 0;     // those that are to be
+  std::uint64_t before_ = 0;     // bytes that came before; then digests are computed at the end
+  std::uint64_t caught_up_ = 0;  // bytes that were read for that
   std::uint64_t synced_ = 0;     // bytes that the record tells of
-  bool recorded_ = false;        // with an id: there is a record
+  bool created_ = false;         // with an id: the file is ours from its beginning
+  bool recorded_ = false;        // with an id: there is a record, for good
+  bool record_written_ = false;  // perhaps not for good
   bool replaces_ = false;        // there was a file of that name at the beginning
+  bool flushed_ = false;
+  bool damaged_ = false;  // what was written may not be there
   std::vector<Digest> digests_;
   std::vector<DigestValue> values_;  // of the checked file
   std::optional<StoredFile> complete_;

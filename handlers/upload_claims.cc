@@ -40,6 +40,7 @@ std::unique_ptr<UploadClaims::Claim> UploadClaims::claim(const UploadId& id,
 
 void UploadClaims::let_go(Claim& claim) {
   const auto found = places_.find(claim.id_);
+  if (found == places_.end()) return;  // it had lost its place, and the others have gone
   Place& place = found->second;
   if (place.next == &claim) place.next = nullptr;
   if (place.holder != &claim) return;

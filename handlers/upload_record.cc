@@ -2,6 +2,7 @@
 #include "cleave/handlers/upload_record.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -106,7 +107,16 @@ OrErrno<void> UploadRecord::write(const Fd& directory, std::string_view id, bool
       0) {
     return tl::unexpected<int>(errno);
   }
-  return durable ? sync_directory(directory) : OrErrno<void>();
+  return {};
+}
+
+OrErrno<bool> UploadRecord::is_complete(const Fd& directory, std::string_view id) const {
+  if (digests.empty()) return false;
+  struct stat status {};
+  const std::string data = data_name(id);
+  if (::fstatat(directory.get(), data.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return false;
+  if (errno != ENOENT) return tl::unexpected<int>(errno);
+  return true;
 }
 
 }  // namespace v0

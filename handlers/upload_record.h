@@ -47,6 +47,10 @@ struct CLEAVE_API UploadRecord {
   [[nodiscard]] static std::string data_name(std::string_view id) {
     return std::string(id) + ".data";
   }
+  // Of the name of its data, or of its record.
+  [[nodiscard]] static std::string_view id_of(std::string_view name) noexcept {
+    return name.substr(0, name.rfind('.'));
+  }
   [[nodiscard]] static std::string record_name(std::string_view id) {
     return std::string(id) + ".json";
   }
@@ -56,11 +60,16 @@ struct CLEAVE_API UploadRecord {
   std::uint64_t offset = 0;  // bytes that are there for good
   std::vector<DigestValue> digests = {};
 
+  bool operator==(const UploadRecord&) const = default;
+  // Whether the upload's file has taken its name.
+  [[nodiscard]] OrErrno<bool> is_complete(const Fd& directory, std::string_view id) const;
+
   // Of the upload `id`, in `directory`; empty where there is none, or what is there is no record.
   // An error where the system could not read it just now: then nothing is known.
   [[nodiscard]] static OrErrno<std::optional<UploadRecord>> read(const Fd& directory,
                                                                  std::string_view id);
-  // `durable`: as soon as this has returned.
+  // `durable`: its content is, as soon as this has returned; and its name with the directory's next
+  // sync.
   [[nodiscard]] OrErrno<void> write(const Fd& directory, std::string_view id, bool durable) const;
 };
 

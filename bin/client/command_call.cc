@@ -60,7 +60,7 @@ int run_call(Invocation& invocation) {
     if (!input) return report_status(input.error());
     call.body = std::shared_ptr<Source>(std::move(*input));
   } else if (!body->empty()) {
-    auto file = FileSource::open(session.loop(), path);
+    auto file = FileSource::open(session.loop(), LocalFile(path));
     if (!file) return report_status(file.error());
     call.body = std::shared_ptr<Source>(std::move(*file));
   }

@@ -1,82 +1,53 @@
 // SPDX-License-Identifier: MIT
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 
-#include "cleave/bin/client/download.h"
+#include "cleave/bin/client/batch.h"
+#include "cleave/bin/client/get_file.h"
 #include "cleave/bin/client/invocation.h"
-#include "cleave/bin/client/local_path.h"
-#include "cleave/bin/client/progress.h"
-#include "cleave/bin/client/text.h"
-#include "cleave/bin/client/writer.h"
+#include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/remote_file.h"
+#include "cleave/bin/client/remote_tree.h"
+#include "cleave/bin/client/retries.h"
 
 namespace cleave::cli {
 namespace {
 
-// A reply's body on its way to a descriptor.
-class Receiving final : public Sink {
- public:
-  Receiving(Session& session, SharedFd fd, const std::string& name, bool show_progress)
-      : session_(session),
-        writer_(session.loop(), std::move(fd), name, [&session] { session.cancel(); }),
-        progress_(name, show_progress) {}
+constexpr const char* kAboutGet =
+    "The file takes its place when its size and its digest are right. When the network breaks, or\n"
+    "the server is busy or stops, it is tried again, after half a second and then ever later, and\n"
+    "goes on where it stopped. With -c so do later commands, with what is left in .NAME.….part.\n\n"
+    "With -r the contents of NAME, of which . is the root, go into FILE. Nothing is written\n"
+    "outside, and no symbolic link in it is followed. What is not fetched is said, all others are\n"
+    "tried, and the exit status is that of the first failure.\n\n"
+    "  cleave get albums/photo.raw copy.raw\n"
+    "  cleave get -rc -P 4 albums";
 
-  void on_frame(const Header& header) override {
-    constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
-    if (size_ || !header.find("file_size")) return;
-    if (auto size = header.integer("file_size", 0, kMax)) {
-      size_ = static_cast<std::uint64_t>(*size);
-      progress_.set_total(*size_);
-    }
-    if (auto digest = header.string("xxh3")) digest_ = std::string(*digest);
+// Says what get_file() would do.
+Result<Transferred> plan_get(const Transfer& transfer) {
+  if (transfer.options.no_clobber && exists(transfer.local)) return Transferred{.skipped = true};
+  // With -r the server has just said that it is there.
+  if (!transfer.options.recursive) {
+    const Outcome there = status_of(transfer.session, transfer.settings, transfer.remote);
+    if (!there.result) return fail(there.result.error());
   }
-  void on_body(Buffer bytes) override {
-    writer_.write(std::move(bytes));
-    progress_.update(writer_.written());
-  }
-
-  // Waits until all is written, and then tells whether it is all and right.
-  Result<void> finish(const Result<void>& outcome) {
-    session_.wait_until([this] { return writer_.idle(); });
-    if (writer_.error()) return fail(*writer_.error());
-    if (!outcome) return outcome;
-    progress_.update(writer_.written());
-    if (size_ && *size_ != writer_.written()) {
-      return fail(Errc::io_error, "the file has " + std::to_string(*size_) + " bytes, " +
-                                      std::to_string(writer_.written()) + " have come");
-    }
-    if (const std::string digest = writer_.digest(); digest_ && *digest_ != digest) {
-      return fail(Errc::checksum_mismatch,
-                  "xxh3 is to be " + *digest_ + ", that of the bytes that came is " + digest);
-    }
-    return {};
-  }
-
- private:
-  Session& session_;
-  Writer writer_;
-  Progress progress_;
-  std::optional<std::uint64_t> size_;
-  std::optional<std::string> digest_;
-};
-
-bool is_directory(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  say_plan(transfer, transfer.remote, transfer.local.path());
+  return Transferred{};
 }
 
-Outcome fetch(Invocation& invocation, const std::string& name, const std::string& path,
-              SharedFd fd) {
-  const bool show_progress = !invocation.settings.quiet;
-  Receiving receiving(invocation.session, std::move(fd), path, show_progress);
-  Outcome outcome = invocation.session.run(
-      invocation.settings, {.cmd = "get", .members = Members().set("filename", name)}, receiving);
-  outcome.result = receiving.finish(outcome.result);
-  return outcome;
+int get_tree(Invocation& invocation, const TransferOptions& options, Batch& batch,
+             const std::string& name, const std::string& path) {
+  RemoteTree found_there(invocation.session, invocation.settings, options, batch);
+  if (auto found = found_there.find(name); !found) return report_status(found.error());
+  if (options.dry_run) {
+    return batch.run(plan_get,
+                     [&path](const std::string& local) { return LocalFile(path + "/" + local); });
+  }
+  auto tree = LocalTree::make(path);
+  if (!tree) return report_status(tree.error());
+  return batch.run(get_file,
+                   [&tree](const std::string& local) { return tree->make_room_for(local); });
 }
 
 }  // namespace
@@ -84,25 +55,50 @@ Outcome fetch(Invocation& invocation, const std::string& name, const std::string
 int run_get(Invocation& invocation) {
   std::string name;
   std::string path;
-  invocation.app().add_option("NAME", name, "The name of the file on the server")->required();
-  invocation.app().add_option("FILE", path,
-                              "Where to; - is standard output, default the last part of NAME");
+  TransferOptions options;
+  auto& app = invocation.app();
+  app.add_option("NAME", name, "Its name on the server; with -r a directory, . is the root")
+      ->required();
+  app.add_option("FILE", path, "Where to; - is standard output; default the last part of NAME");
+  add_transfer_options(app, options);
+  app.footer(kAboutGet);
   if (auto status = invocation.parse()) return *status;
+  Session& session = invocation.session;
+  const Settings& settings = invocation.settings;
+
+  Batch batch(session, settings, options);
   if (path == "-") {
-    const Outcome outcome =
-        fetch(invocation, name, "standard output", standard_descriptor(STDOUT_FILENO));
-    return outcome.result ? kOk : report_status(outcome.result.error());
+    if (options.resume || options.recursive || options.dry_run) {
+      return invocation.usage_error(
+          "standard output takes one file as it is, without these options");
+    }
+    invocation.settings.json = false;  // the results are the file's bytes
+    batch.add({.local = path, .remote = name});
+    return batch.run(get_to_output, [](const std::string& local) { return LocalFile(local); });
+  }
+  if (options.recursive) {
+    while (name.size() > 1 && name.back() == '/') name.pop_back();
+    Retries retries(session, settings, options, batch.progress());
+    bool tree = name == ".";
+    while (!tree) {
+      const Outcome there = status_of(session, settings, name);
+      if (there.result) {
+        tree = there.header->string_or("type", "").value_or("") == "directory";
+        break;
+      }
+      if (!retries.again(there.result.error())) return report_status(there.result.error());
+    }
+    if (tree) {
+      if (path.empty()) path = base_name(name);
+      return get_tree(invocation, options, batch, name, path);
+    }
   }
   // Where a file goes is decided by what was typed here, never by what a server sends.
   if (path.empty()) path = base_name(name);
   if (is_directory(path)) path += "/" + base_name(name);
-  auto download = Download::create(path);
-  if (!download) return report_status(download.error());
-  const Outcome outcome = fetch(invocation, name, path, download->fd());
-  if (!outcome.result) return report_status(outcome.result.error());
-  if (auto published = download->publish(); !published) return report_status(published.error());
-  if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
-  return finish_results();
+  batch.add({.local = path, .remote = name});
+  return batch.run(options.dry_run ? plan_get : get_file,
+                   [](const std::string& local) { return LocalFile(local); });
 }
 
 }  // namespace cleave::cli

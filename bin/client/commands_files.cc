@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The commands of the file store that have no body worth speaking of.
 #include <cstdio>
-#include <limits>
-#include <optional>
 #include <string>
+#include <utility>
 
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/protocol/header.h"
 
@@ -49,37 +49,12 @@ int ask_about(Invocation& invocation, std::string cmd, bool show) {
   return ask(invocation, {.cmd = std::move(cmd), .members = Members().set("filename", name)}, show);
 }
 
-// One entry of a list, as it came: a line of JSON.
 Result<void> print_entry(HeaderParser& parser, std::string_view line) {
-  if (line.size() > parser.limits().header_bytes) {
-    return fail(Errc::too_large, "an entry of the list is longer than a header may be");
-  }
-  auto entry = parser.parse(line);
+  auto entry = RemoteEntry::parse(parser, line);
   if (!entry) return fail(entry.error());
-  auto name = (*entry)->string("name");
-  if (!name) return fail(name.error());
-  constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
-  const std::string type = printable((*entry)->string_or("type", "?").value_or("?"));
-  const auto size = (*entry)->integer_or("file_size", 0, kMax, 0).value_or(0);
-  const auto time =
-      (*entry)->integer_or("mtime_ms", std::numeric_limits<std::int64_t>::min(), kMax, 0);
-  std::printf("%-9s %14lld  %s  %s\n", type.c_str(), static_cast<long long>(size),
-              local_time(time.value_or(0)).c_str(), printable(*name).c_str());
-  return {};
-}
-
-Result<void> print_page(std::string_view page, bool json) {
-  HeaderParser parser;
-  while (!page.empty()) {
-    const std::string_view line = page.substr(0, page.find('\n'));
-    page.remove_prefix(std::min(page.size(), line.size() + 1));
-    if (line.empty()) continue;
-    if (json) {
-      std::puts(json_line(line).c_str());
-    } else if (auto printed = print_entry(parser, line); !printed) {
-      return printed;
-    }
-  }
+  std::printf("%-9s %14llu  %s  %s\n", printable(entry->type).c_str(),
+              static_cast<unsigned long long>(entry->size), local_time(entry->mtime_ms).c_str(),
+              printable(entry->name).c_str());
   return {};
 }
 
@@ -112,23 +87,15 @@ int run_ls(Invocation& invocation) {
   std::string directory;
   invocation.app().add_option("DIR", directory, "A directory on the server; default the root");
   if (auto status = invocation.parse()) return *status;
-  std::optional<std::string> after;
-  while (true) {
-    Call call{.cmd = "list"};
-    if (!directory.empty()) call.members.set("filename", directory);
-    if (after) call.members.set("after", *after);
-    std::string page;
-    const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), page);
-    if (!outcome.result) return report_status(outcome.result.error());
-    if (auto printed = print_page(page, invocation.settings.json); !printed) {
-      return report_status(printed.error());
-    }
-    const std::optional<Value> next = outcome.header->find("next");
-    // A server that sends us in a circle is not followed.
-    if (!next || !next->string() || (after && *next->string() <= *after)) break;
-    after = std::string(*next->string());
-  }
-  return finish_results();
+  HeaderParser parser;
+  const Result<void> listed = list_directory(
+      invocation.session, invocation.settings, directory,
+      [&parser, json = invocation.settings.json](std::string_view line) -> Result<void> {
+        if (!json) return print_entry(parser, line);
+        std::puts(json_line(line).c_str());
+        return {};
+      });
+  return listed ? finish_results() : report_status(listed.error());
 }
 
 }  // namespace cleave::cli

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 #include "cleave/bin/client/system_error.h"
 #include "cleave/bin/client/text.h"
@@ -43,11 +44,14 @@ int exit_status(Errc code) noexcept {
   return kOther;
 }
 
-void report(const Error& error) {
+std::string error_line(const Error& error) {
   std::string line = "cleave: ";
   line += to_string(error.code);
-  line += ": " + printable(error.message) + "\n";
-  std::fputs(line.c_str(), stderr);
+  return line + ": " + printable(error.message);
+}
+
+void report(const Error& error) {
+  std::fputs((error_line(error) + "\n").c_str(), stderr);
 }
 
 int report_status(const Error& error) {
@@ -58,6 +62,11 @@ int report_status(const Error& error) {
 int finish_results() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
   return report_status(system_error(errno, "cannot write to standard output"));
+}
+
+void exit_at_once(int status) {
+  std::fflush(nullptr);
+  std::_Exit(status);
 }
 
 }  // namespace cleave::cli

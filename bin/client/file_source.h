@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "cleave/bin/client/local_file.h"
 #include "cleave/core/file.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/reply.h"
@@ -18,13 +19,21 @@ namespace cleave::cli {
 class FileSource final : public Source, public std::enable_shared_from_this<FileSource> {
  public:
   // A regular file of a size that stays as it is.
-  [[nodiscard]] static Result<std::shared_ptr<FileSource>> open(Loop& loop,
-                                                                const std::string& path);
+  [[nodiscard]] static Result<std::shared_ptr<FileSource>> open(Loop& loop, const LocalFile& file);
+
+  // Begins at `offset`, which is within the file, and counts what is before it as read and hashed.
+  // Before anything is pulled.
+  void begin_at(std::uint64_t offset, Digest hash);
 
   Pulled pull(std::size_t room) override;
-  [[nodiscard]] std::optional<std::uint64_t> size() const override { return size_; }
+  // Of what is sent.
+  [[nodiscard]] std::optional<std::uint64_t> size() const override { return file_size_ - start_; }
 
-  // Told how many bytes have been given away, whenever some are.
+  [[nodiscard]] const SharedFd& fd() const noexcept { return file_; }
+  [[nodiscard]] std::uint64_t file_size() const noexcept { return file_size_; }
+  // When it was changed last, in nanoseconds since 1970.
+  [[nodiscard]] std::int64_t modified_ns() const noexcept { return modified_ns_; }
+  // Told up to which byte of the file they have been given away, whenever some are.
   void on_progress(UniqueFunction<void(std::uint64_t)> callback) {
     on_progress_ = std::move(callback);
   }
@@ -34,14 +43,21 @@ class FileSource final : public Source, public std::enable_shared_from_this<File
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
 
  private:
-  FileSource(Loop& loop, Fd file, std::string path, std::uint64_t size)
-      : loop_(loop), file_(std::move(file)), path_(std::move(path)), size_(size) {}
+  FileSource(Loop& loop, SharedFd file, std::string path, std::uint64_t size,
+             std::int64_t modified_ns)
+      : loop_(loop),
+        file_(std::move(file)),
+        path_(std::move(path)),
+        file_size_(size),
+        modified_ns_(modified_ns) {}
   void read_ahead();
 
   Loop& loop_;
-  Fd file_;
+  SharedFd file_;
   std::string path_;
-  std::uint64_t size_;
+  std::uint64_t file_size_;
+  std::int64_t modified_ns_;
+  std::uint64_t start_ = 0;  // of what is sent
   std::uint64_t read_ = 0;
   std::uint64_t given_ = 0;
   bool reading_ = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "cleave/bin/client/text.h"
 
@@ -40,11 +41,30 @@ Progress::~Progress() {
   std::fputc('\n', stderr);
 }
 
-void Progress::update(std::uint64_t done) {
-  done_ = done;
+void Progress::set_label(const std::string& label) {
+  const std::lock_guard lock(mutex_);
+  label_ = printable(label);
+}
+
+void Progress::say(std::FILE* stream, const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  if (drawn_) std::fputs("\r\x1b[K", stderr);
+  std::fputs((line + "\n").c_str(), stream);
+  if (drawn_) {
+    std::fflush(stream);
+    draw();
+  }
+}
+
+void Progress::update(std::int64_t more, std::int64_t without_transfer,
+                      std::uint64_t more_expected) {
+  const std::lock_guard lock(mutex_);
+  total_ += more_expected;
+  done_ += more + without_transfer;
+  for (Sample& sample : samples_) sample.done += without_transfer;
   const Clock::time_point now = Clock::now();
   if (!shown_ || (!samples_.empty() && now - samples_.back().at < kRedrawEvery)) return;
-  samples_.push_back({now, done});
+  samples_.push_back({now, done_});
   while (now - samples_.front().at > kWindow) samples_.pop_front();
   draw();
 }
@@ -55,20 +75,34 @@ void Progress::draw() {
   const double seconds = std::chrono::duration<double>(Clock::now() - first.at).count();
   const double rate = seconds > 0 ? static_cast<double>(done_ - first.done) / seconds : 0;
   std::string line = label_ + "  ";
-  if (total_ && *total_ > 0) {
-    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(*total_));
+  const double left = static_cast<double>(total_) - static_cast<double>(done_);
+  if (total_ > 0) {
+    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
     line += bar(share) + "  " + human_size(static_cast<double>(done_)) + " of " +
-            human_size(static_cast<double>(*total_));
+            human_size(static_cast<double>(total_));
   } else {
     line += human_size(static_cast<double>(done_));
   }
   if (rate > 0) {
     line += "  " + human_size(rate) + "/s";
-    if (total_ && *total_ > done_)
-      line += "  " + duration(static_cast<double>(*total_ - done_) / rate);
+    if (left > 0) line += "  " + duration(left / rate);
   }
   // Back to the first column, and whatever stood behind the new text is wiped.
   std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
+}
+
+void ProgressShare::expect(std::uint64_t total) {
+  progress_.update(0, 0, total - std::exchange(total_, total));
+}
+
+void ProgressShare::begin_at(std::uint64_t done) {
+  const auto now = static_cast<std::int64_t>(done);
+  progress_.update(0, now - std::exchange(done_, now), 0);
+}
+
+void ProgressShare::reach(std::uint64_t done) {
+  const auto now = static_cast<std::int64_t>(done);
+  progress_.update(now - std::exchange(done_, now), 0, 0);
 }
 
 }  // namespace cleave::cli

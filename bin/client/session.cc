@@ -19,10 +19,6 @@ constexpr Millis kDeadlineGrace(7'000);
 constexpr Millis kCloseGrace(10'000);
 constexpr std::size_t kCollectedBytes = std::size_t{64} * 1024 * 1024;
 
-Error interrupted_error() {
-  return Error{Errc::cancelled, "interrupted"};
-}
-
 class Collector final : public Sink {
  public:
   Collector(Session& session, std::string& body) : session_(session), body_(body) {}
@@ -51,6 +47,10 @@ std::optional<Call> copy_to_repeat(const Endpoint& server, const Call& call) {
 }
 
 }  // namespace
+
+Error interrupted_error() {
+  return Error{Errc::cancelled, "interrupted"};
+}
 
 // The time that a command may take; none: any.
 class Session::Deadline {
@@ -119,7 +119,7 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
   auto sent = std::make_shared<std::optional<Result<void>>>();
   (*client)->start_one_way(std::move(call),
                            [sent](Result<void> result) { *sent = std::move(result); });
-  const bool kept = wait_for_server([&] { return sent->has_value() || deadline.passed(); });
+  const bool kept = wait_interruptibly([&] { return sent->has_value() || deadline.passed(); });
   if (!kept || !*sent) {
     (*client)->reset();
     if (!kept) return fail(interrupted_error());
@@ -130,7 +130,7 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
   // A server that never notices our end of input has got everything all the same, as far as one can
   // know who has all the time.
   Deadline patience(loop_, settings.timeout ? std::nullopt : std::optional(kCloseGrace));
-  if (!wait_for_server(
+  if (!wait_interruptibly(
           [&] { return patience.passed() || deadline.passed() || !(*client)->connected(); })) {
     (*client)->reset();
     return fail(interrupted_error());
@@ -149,7 +149,7 @@ bool Session::wait_until(UniqueFunction<bool()> done) {
   return !given_up_;
 }
 
-bool Session::wait_for_server(UniqueFunction<bool()> done) {
+bool Session::wait_interruptibly(UniqueFunction<bool()> done) {
   interruptible_ = true;
   const bool kept = wait_until([&] { return !interruptible_ || done(); });
   return std::exchange(interruptible_, false) && kept;
@@ -177,7 +177,7 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
   auto done = std::make_shared<std::optional<Connected>>();
   Connecting::connect(loop_, server_.url(), {},
                       [done](Connected client) { *done = std::move(client); });
-  if (!wait_for_server([&] { return done->has_value() || deadline.passed(); })) {
+  if (!wait_interruptibly([&] { return done->has_value() || deadline.passed(); })) {
     return fail(interrupted_error());
   }
   if (!*done) {

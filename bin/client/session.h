@@ -15,10 +15,16 @@
 
 namespace cleave::cli {
 
+// What ends because of Ctrl-C.
+[[nodiscard]] Error interrupted_error();
+
 // The conversation with one server: connects when it is needed, runs one request at a time to its
 // end, and sees to Ctrl-C meanwhile. The first Ctrl-C asks the server to cancel, and where the wire
 // has no word for that it ends the connection; without an answer within a second, or at the second
 // Ctrl-C, the connection is reset and everything is given up.
+//
+// It belongs to the thread of its loop. Several at once are several threads, each with a loop and a
+// session of its own, which hear of Ctrl-C on their own.
 class Session {
  public:
   Session(Loop& loop, Endpoint server) : loop_(loop), server_(std::move(server)) {}
@@ -37,6 +43,8 @@ class Session {
 
   // Runs the loop until `done` says so; false if everything was given up before.
   bool wait_until(UniqueFunction<bool()> done);
+  // As wait_until(), where the first Ctrl-C ends the waiting: false then, too.
+  bool wait_interruptibly(UniqueFunction<bool()> done);
   // Ends the running request early, because its result cannot be used.
   void cancel();
 
@@ -55,8 +63,6 @@ class Session {
   Result<std::unique_ptr<Connecting>> connect(const Settings& settings, const Deadline& deadline);
   Result<void> open_channel(const Settings& settings, Deadline& deadline);
   Outcome ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink);
-  // As wait_until(), where the first Ctrl-C ends the waiting: false then, too.
-  bool wait_for_server(UniqueFunction<bool()> done);
   void interrupt();
   void give_up();
 

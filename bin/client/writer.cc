@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "cleave/bin/client/system_error.h"
-#include "cleave/handlers/digest.h"
 
 namespace cleave::cli {
 namespace {
@@ -80,6 +79,11 @@ Writer::Writer(Loop& loop, SharedFd fd, std::string name, UniqueFunction<void()>
 Writer::~Writer() {
   state_->waiting.clear();
   state_->failed.reset();
+}
+
+void Writer::go_on(Digest hash, std::uint64_t written) {
+  state_->hash = std::move(hash);
+  state_->written = written;
 }
 
 void Writer::write(Buffer bytes) {

@@ -10,6 +10,7 @@
 #include "cleave/core/file.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/unique_function.h"
+#include "cleave/handlers/digest.h"
 #include "cleave/protocol/error.h"
 
 namespace cleave::cli {
@@ -26,6 +27,10 @@ class Writer {
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
+
+  // Goes on behind bytes that are there already, and counts as if it had written them itself.
+  // Before anything is written.
+  void go_on(Digest hash, std::uint64_t written);
 
   void write(Buffer bytes);
   // Nothing is left to be written.

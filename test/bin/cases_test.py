@@ -550,7 +550,7 @@ class Networks(DaemonTest):
             for at in (0, 3, 50, 100_000, 199_999):
                 with self.subTest(end=end, at=at):
                     with Proxy(self.daemon.address, to_server=Fault(cut_at=at, cut=end)) as proxy:
-                        done = run(CLEAVE, "-s", proxy.url, "put", source, "cut")
+                        done = run(CLEAVE, "-s", proxy.url, "put", "--retries", "0", source, "cut")
                         self.assertEqual(done.returncode, 5, done)
                     self.assert_nothing_stored("cut")
         self.assert_echoes(self.connect())
@@ -561,7 +561,8 @@ class Networks(DaemonTest):
             for at in (0, 3, 50, 100_000):
                 with self.subTest(end=end, at=at):
                     with Proxy(self.daemon.address, to_client=Fault(cut_at=at, cut=end)) as proxy:
-                        done = run(CLEAVE, "-s", proxy.url, "get", "large", self.folder / "got")
+                        done = run(CLEAVE, "-s", proxy.url, "get", "--retries", "0", "large",
+                                   self.folder / "got")
                         self.assertEqual(done.returncode, 5, done)
                     self.assertEqual(list(self.folder.iterdir()), [])
         self.assert_echoes(self.connect())

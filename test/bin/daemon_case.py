@@ -10,6 +10,8 @@ from python_client import Client
 from support import Daemon
 
 LONG = os.environ.get("CLEAVE_LONG_TESTS") == "1"
+# What takes many minutes, and is done by hand.
+VERY_LONG = os.environ.get("CLEAVE_VERY_LONG_TESTS") == "1"
 # A sanitizer keeps freed memory for itself; it finds leaks in its own way.
 SANITIZED = bool(os.environ.get("CLEAVE_SANITIZE"))
 MIB = 1024 * 1024

@@ -71,8 +71,9 @@ class HungDisk(unittest.TestCase):
         self.disk = Disk()
         self.addCleanup(self.disk.remove)
 
-    def daemon(self, *options, **more):
-        return Daemon(*options, root=self.disk.path / "files", **more)
+    def daemon(self, *options, limits="", **more):
+        small = f"[limits]\nstore_free_bytes = 0\nstore_free_files = 0\n{limits}"
+        return Daemon(*options, root=self.disk.path / "files", config=small, **more)
 
     def put_files(self, daemon, peer):
         """Asks for more files than are written at once, and waits until the disk has them hang."""
@@ -142,8 +143,8 @@ class HungDisk(unittest.TestCase):
             self.assertEqual(daemon.wait(), 1)
 
     def test_a_drain_that_misses_its_deadline_ends_it(self):
-        limits = "[limits]\ndrain_timeout_ms = 100\ncancel_grace_ms = 100\n"
-        with self.daemon(config=limits) as daemon, daemon.connect() as peer:
+        limits = "drain_timeout_ms = 100\ncancel_grace_ms = 100\n"
+        with self.daemon(limits=limits) as daemon, daemon.connect() as peer:
             with self.disk.hanging():
                 self.put_files(daemon, peer)
                 daemon.kill(signal.SIGTERM)

@@ -19,7 +19,7 @@ import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from adversary.peer import PATIENCE, BytePeer
+from adversary.peer import PATIENCE, BytePeer, reset_on_close
 
 # Where the programs were built; ctest says so.
 BIN = pathlib.Path(os.environ.get("CLEAVE_BIN_DIR", "build/bin")).resolve()
@@ -145,6 +145,14 @@ class Daemon:
         """Stops in order; the exit status."""
         self.kill(signal.SIGTERM)
         return self.wait()
+
+    def restart(self, between=lambda: None):
+        """Kills it, if it has not ended, and starts it anew with the same folder."""
+        self.kill(signal.SIGKILL)
+        self.wait()
+        self.process.stdout.close()
+        between()
+        self.__enter__()
 
     def connect(self, index=0):
         return Peer(self.urls[index])

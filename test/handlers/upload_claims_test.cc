@@ -57,3 +57,13 @@ TEST_CASE("whoever gives up waiting leaves the upload where it is") {
   first.reset();
   CHECK(claims.claim("u", "third")->granted());
 }
+
+TEST_CASE("a claim that lost its place may outlive the others") {
+  Claims claims;
+  auto first = claims.claim("u", "first");
+  auto second = claims.claim("u", "second");
+  auto third = claims.claim("u", "third");
+  first.reset();
+  third.reset();
+  CHECK_FALSE(second->granted());
+}

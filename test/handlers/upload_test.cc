@@ -118,7 +118,7 @@ TEST_CASE("an upload that broke off goes on where it is durable, also in another
   rest.expected = {{DigestKind::md5, "5eb63bbbe01eeed093cb22bb8f5acdc3"}};  // of the whole
   std::unique_ptr<Upload> upload = store->upload(rest).value();
   REQUIRE(upload->offset() == 6);
-  REQUIRE(upload->catch_up().value());
+  REQUIRE(upload->catch_up());
   REQUIRE(write(*upload, "world"));
   const StoredFile stored = upload->finish().value();
   CHECK(stored.size == 11);
@@ -137,7 +137,7 @@ TEST_CASE("what was stored before is read in steps") {
       store->upload(request("f", bytes.size(), bytes.size())).value();
   CHECK_FALSE(upload->catch_up().value());
   CHECK_FALSE(upload->catch_up().value());
-  CHECK(upload->catch_up().value());
+  CHECK(upload->catch_up());
   Digest whole = Digest::create(DigestKind::xxh3).value();
   whole.update(bytes);
   CHECK(upload->finish()->digests[0].hex == whole.finish());
@@ -155,7 +155,7 @@ TEST_CASE("what came and is not durable is not promised, and not there when the 
   CHECK(store->status(id("u"))->record.offset == 3);
   const std::unique_ptr<Upload> upload = store->upload(request("f", 9, 3)).value();
   CHECK(upload->offset() == 3);
-  REQUIRE(upload->catch_up().value());
+  REQUIRE(upload->catch_up());
   REQUIRE(write(*upload, "defghi"));
   REQUIRE(upload->finish());
   CHECK(content_of(root / "f") == "abcdefghi");
@@ -212,7 +212,7 @@ TEST_CASE("an upload whose digest is wrong is not kept") {
   UploadRequest rest = request("f", 6, 3);
   rest.expected = {{DigestKind::xxh3, "0000000000000000"}};
   std::unique_ptr<Upload> upload = store->upload(rest).value();
-  REQUIRE(upload->catch_up().value());
+  REQUIRE(upload->catch_up());
   REQUIRE(write(*upload, "def"));
   CHECK(code_of(upload->finish()) == Errc::checksum_mismatch);
   upload.reset();
@@ -228,7 +228,7 @@ TEST_CASE("bytes that changed on the disk while an upload waited are found") {
   UploadRequest rest = request("f", 6, 3);
   rest.expected = {{DigestKind::md5, "e80b5017098950fc58aad83c8c14978e"}};  // of abcdef
   std::unique_ptr<Upload> upload = store->upload(rest).value();
-  REQUIRE(upload->catch_up().value());
+  REQUIRE(upload->catch_up());
   REQUIRE(write(*upload, "def"));
   CHECK(code_of(upload->finish()) == Errc::checksum_mismatch);
 }
@@ -270,7 +270,7 @@ TEST_CASE("an upload that could not take its name is kept, and can take it later
   CHECK_FALSE(store->status(id("u"))->complete);
   CHECK(store->status(id("u"))->record.offset == 3);
   upload = store->upload(request("f", 3, 3)).value();
-  REQUIRE(upload->catch_up().value());
+  REQUIRE(upload->catch_up());
   REQUIRE(upload->finish());
   CHECK(content_of(root / "f") == "abc");
 }
@@ -363,9 +363,9 @@ TEST_CASE("uploads that waited too long are dropped, younger ones and those unde
     REQUIRE(uploads.back()->park());
   }
   uploads.erase(uploads.begin(), uploads.begin() + 2);
-  age(root / ".cleave/uploads/old.data", 3'601);
-  age(root / ".cleave/uploads/busy.data", 3'601);
-  age(root / ".cleave/uploads/young.data", 3'000);
+  age(root / ".cleave/uploads/old.json", 3'601);
+  age(root / ".cleave/uploads/busy.json", 3'601);
+  age(root / ".cleave/uploads/young.json", 3'000);
   store->sweep();
   CHECK(code_of(store->status(id("old"))) == Errc::not_found);
   CHECK(store->status(id("young")));
@@ -381,7 +381,7 @@ TEST_CASE("of more bytes than may wait the oldest are dropped") {
     REQUIRE(write(*upload, std::string(1'000, 'x')));
     REQUIRE(upload->park());
   }
-  age(root / ".cleave/uploads/b.data", 100);
+  age(root / ".cleave/uploads/b.json", 100);
   store->sweep();
   CHECK(store->status(id("a")));
   CHECK(code_of(store->status(id("b"))) == Errc::not_found);

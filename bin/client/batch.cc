@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/batch.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "cleave/bin/client/text.h"
+
+namespace cleave::cli {
+namespace {
+
+// A session gives up a second after Ctrl-C; then a part is removed.
+constexpr Millis kInterruptPatience(2'000);
+
+// What a reply says of a file, beside the names that the line has already.
+void append_results(Members& line, const Header& reply) {
+  for (const Value value : results(reply)) {
+    if (value.name() == "filename" || value.name() == "path") continue;
+    std::string json;
+    append_json(json, value);
+    line.set_raw(value.name(), json);
+  }
+}
+
+}  // namespace
+
+Batch::Batch(Session& session, const Settings& settings, const TransferOptions& options)
+    : session_(session),
+      settings_(settings),
+      options_(options),
+      progress_("", !settings.quiet && !options.dry_run) {}
+
+int Batch::run(Action action, const Locate& locate) {
+  if (!jobs_.empty()) {
+    progress_.set_label(jobs_.size() == 1 ? jobs_.front().remote
+                                          : "0/" + std::to_string(jobs_.size()) + " files");
+  }
+  std::uint64_t bytes = 0;
+  for (const Job& job : jobs_) bytes += job.size;
+  ProgressShare(progress_).expect(bytes);
+  if (std::min<std::size_t>(options_.connections, jobs_.size()) > 1) {
+    run_parallel(action, locate);
+  } else {
+    work(session_, action, locate);
+  }
+  if (begun_ < jobs_.size() && !session_.interrupted()) {
+    progress_.say(stderr, "cleave: " + std::to_string(jobs_.size() - begun_) + " of " +
+                              std::to_string(jobs_.size()) + " files were not tried");
+  }
+  const int written = finish_results();
+  return status_ == kOk ? written : status_;
+}
+
+// One session works here, the others in threads, each on a loop of its own.
+void Batch::run_parallel(Action action, const Locate& locate) {
+  const std::size_t helpers = std::min<std::size_t>(options_.connections, jobs_.size()) - 1;
+  Loop& here = session_.loop();
+  std::size_t running = 0;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < helpers; ++i) {
+    try {
+      threads.emplace_back([&, server = session_.server()]() mutable {
+        if (auto loop = Loop::create()) {
+          Session session(**loop, std::move(server));
+          auto interrupts = session.watch_interrupts();
+          work(session, action, locate);
+        }
+        here.post([&running] { --running; });
+      });
+    } catch (const std::system_error&) {
+      break;  // the system has no more threads; those that there are do all of it
+    }
+    ++running;
+  }
+  work(session_, action, locate);
+  const auto all_ended = [&running] { return running == 0; };
+  if (!session_.wait_interruptibly(all_ended)) {
+    // The others hear of Ctrl-C too, and end within about the same time.
+    bool late = false;
+    Timer patience(here, [&late] { late = true; });
+    patience.start(kInterruptPatience);
+    while (!late && !all_ended()) here.step_waiting();
+    if (late) exit_at_once(kInterrupted);  // one of them waits for a disk
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+void Batch::work(Session& session, Action action, const Locate& locate) {
+  while (!session.interrupted()) {
+    const Job* job = next();
+    if (job == nullptr) break;
+    ProgressShare share(progress_, job->size);
+    auto local = locate(job->local);
+    if (!local) {
+      report(*job, job->local, fail(local.error()));
+      continue;
+    }
+    const Result<Transferred> done =
+        action({session, settings_, options_, progress_, share, *local, job->remote});
+    share.end();
+    report(*job, local->path(), done);
+  }
+}
+
+const Batch::Job* Batch::next() {
+  const std::lock_guard lock(mutex_);
+  return stopped_ || begun_ == jobs_.size() ? nullptr : &jobs_[begun_++];
+}
+
+void Batch::report(const Job& job, const std::string& path, const Result<Transferred>& done) {
+  const std::lock_guard lock(mutex_);
+  ++ended_;
+  if (jobs_.size() > 1) {
+    progress_.set_label(std::to_string(ended_) + "/" + std::to_string(jobs_.size()) + " files");
+  }
+  Members line;
+  line.set("path", path).set("filename", job.remote);
+  if (!done) {
+    report_failure(job.remote, done.error(), line);
+  } else if (done->skipped) {
+    line.set("status", "skipped");
+    if (!settings_.quiet) {
+      progress_.say(stderr,
+                    "cleave: '" + printable(job.remote) + "' is there already, and was skipped");
+    }
+  } else {
+    line.set("status", options_.dry_run ? "planned" : "ok");
+    if (done->header) append_results(line, *done->header);
+  }
+  say_line(line);
+}
+
+void Batch::refuse(const Job& job, const Error& error) {
+  const std::lock_guard lock(mutex_);
+  Members line;
+  if (!job.local.empty()) line.set("path", job.local);
+  if (!job.remote.empty()) line.set("filename", job.remote);
+  report_failure(job.local + job.remote, error, line);
+  say_line(line);
+}
+
+void Batch::report_failure(const std::string& name, const Error& error, Members& line) {
+  const std::string where = jobs_.size() > 1 || options_.recursive ? "'" + name + "': " : "";
+  progress_.say(stderr, error_line({error.code, where + error.message}));
+  line.set("status", "error").set("code", to_string(error.code)).set("message", error.message);
+  const int status = exit_status(error.code);
+  if (status_ == kOk) status_ = status;
+  stopped_ = stopped_ || status == kNetwork || status == kNoSpace;
+}
+
+void Batch::say_line(const Members& line) {
+  if (settings_.json) progress_.say(stdout, json_line(line.object()));
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/remote_directory.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+namespace cleave::cli {
+
+Result<RemoteEntry> RemoteEntry::parse(HeaderParser& parser, std::string_view line) {
+  if (line.size() > parser.limits().header_bytes) {
+    return fail(Errc::too_large, "an entry of the list is longer than a header may be");
+  }
+  auto entry = parser.parse(line);
+  if (!entry) return fail(entry.error());
+  auto name = (*entry)->string("name");
+  if (!name) return fail(name.error());
+  constexpr auto kMin = std::numeric_limits<std::int64_t>::min();
+  constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
+  const auto size = (*entry)->integer_or("file_size", 0, kMax, 0).value_or(0);
+  return RemoteEntry{.name = std::string(*name),
+                     .type = std::string((*entry)->string_or("type", "?").value_or("?")),
+                     .size = static_cast<std::uint64_t>(size),
+                     .mtime_ms = (*entry)->integer_or("mtime_ms", kMin, kMax, 0).value_or(0)};
+}
+
+Result<void> list_directory(Session& session, const Settings& settings,
+                            const std::string& directory,
+                            UniqueFunction<Result<void>(std::string_view line)> on_line) {
+  std::optional<std::string> after;
+  while (true) {
+    Call call{.cmd = "list"};
+    if (!directory.empty()) call.members.set("filename", directory);
+    if (after) call.members.set("after", *after);
+    std::string page;
+    const Outcome outcome = session.run(settings, std::move(call), page);
+    if (!outcome.result) return outcome.result;
+    for (std::string_view rest = page; !rest.empty();) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      if (line.empty()) continue;
+      if (auto passed = on_line(line); !passed) return passed;
+    }
+    const std::optional<Value> next = outcome.header->find("next");
+    // A server that sends us in a circle is not followed.
+    if (!next || !next->string() || (after && *next->string() <= *after)) return {};
+    after = std::string(*next->string());
+  }
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cleave/bin/client/session.h"
+#include "cleave/core/unique_function.h"
+#include "cleave/protocol/header.h"
+
+namespace cleave::cli {
+
+// An entry of a directory on the server, as the server tells it: no name of it is to be trusted.
+struct RemoteEntry {
+  std::string name;
+  std::string type;
+  std::uint64_t size = 0;
+  std::int64_t mtime_ms = 0;
+
+  // Of a line of JSON.
+  [[nodiscard]] static Result<RemoteEntry> parse(HeaderParser& parser, std::string_view line);
+};
+
+// Passes on all lines of a directory's list, page by page; an empty `directory` is the root. What
+// `on_line` fails with ends it.
+[[nodiscard]] Result<void> list_directory(
+    Session& session, const Settings& settings, const std::string& directory,
+    UniqueFunction<Result<void>(std::string_view line)> on_line);
+
+}  // namespace cleave::cli

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/remote_tree.h"
+
+#include <utility>
+
+#include "cleave/bin/client/retries.h"
+#include "cleave/handlers/file_name.h"
+
+namespace cleave::cli {
+namespace {
+
+// A server may have its directories grow while they are listed. What is fetched is held in memory
+// by its name before anything is fetched.
+constexpr std::size_t kMostFiles = 1'000'000;
+
+}  // namespace
+
+Result<void> RemoteTree::find(const std::string& directory) {
+  root_ = directory == "." ? "" : directory + "/";
+  directories_.emplace_back();
+  while (!directories_.empty()) {
+    const std::string next = std::move(directories_.back());
+    directories_.pop_back();
+    if (auto looked = look_into(next); !looked) return looked;
+  }
+  return {};
+}
+
+// `prefix` is below the root, and empty or ends in a slash.
+Result<void> RemoteTree::look_into(const std::string& prefix) {
+  std::string directory = root_ + prefix;
+  if (!directory.empty()) directory.pop_back();
+  Retries retries(session_, settings_, options_, batch_.progress());
+  while (true) {
+    const Result<std::vector<RemoteEntry>> entries = entries_of(directory);
+    if (entries) {
+      for (const RemoteEntry& entry : *entries) take(prefix, entry);
+      return {};
+    }
+    if (!retries.again(entries.error())) return fail(entries.error());
+  }
+}
+
+Result<std::vector<RemoteEntry>> RemoteTree::entries_of(const std::string& directory) {
+  std::vector<RemoteEntry> entries;
+  HeaderParser parser;
+  const auto listed =
+      list_directory(session_, settings_, directory, [&](std::string_view line) -> Result<void> {
+        auto entry = RemoteEntry::parse(parser, line);
+        if (!entry) return fail(entry.error());
+        entries.push_back(*std::move(entry));
+        if (entries.size() + batch_.size() + directories_.size() <= kMostFiles) return {};
+        return fail(Errc::too_large,
+                    "the directory has more than " + std::to_string(kMostFiles) + " files");
+      });
+  if (!listed) return fail(listed.error());
+  return entries;
+}
+
+void RemoteTree::take(const std::string& prefix, const RemoteEntry& entry) {
+  const std::string name = prefix + entry.name;
+  const auto refuse = [&](const Error& error) {
+    batch_.refuse({.local = {}, .remote = root_ + name}, error);
+  };
+  // Never more than one part, and none that leads elsewhere.
+  if (!FileName::is_part(entry.name)) {
+    return refuse({Errc::invalid_argument, "it is no name for a file"});
+  }
+  if (auto whole = FileName::parse(root_ + name); !whole) return refuse(whole.error());
+  if (entry.type == "directory") {
+    directories_.push_back(name + "/");
+  } else if (entry.type == "file") {
+    batch_.add({.local = name, .remote = root_ + name, .size = entry.size});
+  } else {
+    refuse({Errc::invalid_argument, "it is neither a file nor a directory"});
+  }
+}
+
+}  // namespace cleave::cli
