@@ -6,11 +6,11 @@ import filecmp
 import os
 import unittest
 
-from daemon_case import LONG, MIB, DaemonTest
+from daemon_case import MIB, VERY_LONG, DaemonTest
 from adversary.proxy import Fault, Proxy
 from support import CLEAVE, run
 
-SIZE = 2048 * MIB if LONG else 48 * MIB
+SIZE = 2048 * MIB if VERY_LONG else 48 * MIB
 CUTS = 20
 # With a little more than a part each time there are as many cuts, and no more.
 PART = SIZE // CUTS - SIZE // 1000
