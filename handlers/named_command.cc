@@ -161,7 +161,9 @@ Result<std::string> text_of(std::string_view argument, const NamedArgument& rule
     }
     return std::to_string(*number);
   }
-  const auto given = value.string();
+  // A number that is wanted as text is taken as it was written.
+  const bool number = value.kind() == Value::Kind::number;
+  const auto given = number ? std::optional(value.text()) : value.string();
   if (!given) {
     return refuse(named(argument) + " is a string, and " + std::string(value.kind_name()) +
                   " came");

@@ -17,8 +17,8 @@ constexpr unsigned kAny = kFrames | kFrameDatagrams | kBareStream | kBareDatagra
 constexpr std::array kCommands = {
     Command{"echo", "TEXT...", "sends text there and back", kAny, run_echo},
     Command{"upper", "TEXT...", "has ASCII letters made upper case", kAny, run_upper},
-    Command{"exec", "[--] ARGV... | --shell LINE", "runs a program on the server",
-            kFrames | kBareStream, run_exec},
+    Command{"exec", "[--] ARGV... | --shell LINE | --name NAME [KEY=VALUE]...",
+            "runs a program on the server", kFrames | kBareStream, run_exec},
     Command{"put", "FILE [NAME]", "stores a file", kFrames, run_put},
     Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get},
     Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls},
@@ -30,7 +30,8 @@ constexpr std::array kCommands = {
     Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping},
     Command{"stats", "", "shows the server's counters", kFrames, run_stats},
     Command{"limits", "", "shows the server's limits", kFrames, run_limits},
-    Command{"help", "", "shows the commands that the server has", kFrames, run_help},
+    Command{"help", "[CMD]", "shows the commands that the server has, or one of them", kFrames,
+            run_help},
     Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames,
             run_call},
 };

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/request_members.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/writer.h"
 
@@ -62,13 +63,26 @@ int child_status(const Header* header) {
 
 int run_exec(Invocation& invocation) {
   std::string line;
+  std::string name;
+  bool tty = false;
   std::vector<std::string> argv;
   auto* shell = invocation.app()
                     .add_option("--shell", line, "A line for the server's shell")
                     ->type_name("LINE");
+  invocation.app()
+      .add_option("--name", name, "A command of the server's; its arguments follow as KEY=VALUE")
+      ->type_name("NAME");
+  invocation.app().add_flag("-t,--tty", tty, "A terminal for the program: there is none");
   if (auto status = invocation.parse_leading(argv)) return *status;
-  if (argv.empty() == shell->empty()) {
-    return invocation.usage_error("either ARGV or --shell LINE is needed");
+  if (tty) {
+    return invocation.usage_error(
+        "a program gets pipes and no terminal: leave --tty out, or run one that makes a terminal "
+        "of "
+        "its own, as script(1) does");
+  }
+  const int ways = int{name.empty() && !argv.empty()} + int{!shell->empty()} + int{!name.empty()};
+  if (ways != 1 || (!shell->empty() && !argv.empty())) {
+    return invocation.usage_error("one of ARGV, --shell LINE and --name NAME is needed");
   }
   const bool bare = invocation.session.server().wire != Wire::frame;
   if (bare && shell->empty()) {
@@ -80,6 +94,10 @@ int run_exec(Invocation& invocation) {
   if (bare) {
     // The line is all that the wire carries, and standard input stays where it is.
     call.body = Buffer::own(std::move(line));
+  } else if (!name.empty()) {
+    Result<Members> arguments = command_arguments(argv);
+    if (!arguments) return invocation.usage_error(arguments.error().message);
+    call.members.set("name", name).set("args", *arguments);
   } else if (shell->empty()) {
     call.members.set("argv", std::span<const std::string>(argv));
   } else {

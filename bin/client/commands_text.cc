@@ -9,6 +9,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/bin/client/writer.h"
+#include "cleave/protocol/header.h"
 
 namespace cleave::cli {
 namespace {
@@ -34,14 +35,40 @@ int send_text(Invocation& invocation, std::string cmd) {
   return print(invocation.session, std::move(body) + "\n");
 }
 
-// A command without arguments whose reply is a JSON object.
-int show(Invocation& invocation, std::string cmd) {
-  if (auto status = invocation.parse()) return *status;
+// The JSON object that a command without arguments replies with.
+Result<std::string> ask(Invocation& invocation, std::string cmd) {
   std::string body;
   const Outcome outcome =
       invocation.session.run(invocation.settings, {.cmd = std::move(cmd)}, body);
-  if (!outcome.result) return report_status(outcome.result.error());
-  return print(invocation.session, json_line(body) + "\n");
+  if (!outcome.result) return fail(outcome.result.error());
+  return body;
+}
+
+int show(Invocation& invocation, std::string cmd) {
+  if (auto status = invocation.parse()) return *status;
+  const Result<std::string> body = ask(invocation, std::move(cmd));
+  if (!body) return report_status(body.error());
+  return print(invocation.session, json_line(*body) + "\n");
+}
+
+// The one of the server's commands that has this name, as JSON.
+Result<std::string> find_command(const std::string& help, const std::string& name) {
+  // It is no header, and may be longer than one.
+  constexpr std::uint32_t kMost = 16 * 1024 * 1024;
+  HeaderParser parser({.header_bytes = kMost, .depth = 16, .values = 1'000'000});
+  if (help.size() > kMost) return fail(Errc::too_large, "the server's help is too long");
+  const Result<Ref<const Header>> parsed = parser.parse(help);
+  if (!parsed) return fail(parsed.error());
+  if (const auto commands = (*parsed)->find("commands")) {
+    for (const Value command : *commands) {
+      const auto cmd = command.find("cmd");
+      if (!cmd || cmd->string() != name) continue;
+      std::string json;
+      append_json(json, command);
+      return json;
+    }
+  }
+  return fail(Errc::not_found, "the server has no command '" + name + "'");
 }
 
 }  // namespace
@@ -62,7 +89,13 @@ int run_limits(Invocation& invocation) {
   return show(invocation, "limits");
 }
 int run_help(Invocation& invocation) {
-  return show(invocation, "help");
+  std::string name;
+  invocation.app().add_option("CMD", name, "The one that is to be shown; default all");
+  if (auto status = invocation.parse()) return *status;
+  Result<std::string> text = ask(invocation, "help");
+  if (text && !name.empty()) text = find_command(*text, name);
+  if (!text) return report_status(text.error());
+  return print(invocation.session, json_line(*text) + "\n");
 }
 
 }  // namespace cleave::cli

@@ -21,9 +21,10 @@ bool is_json(const std::string& text) {
   return header && (*header)->root().size() == 1;
 }
 
-Result<void> add_member(Members& members, const std::string& text, std::set<std::string>& seen) {
-  constexpr std::array<std::string_view, 5> kReserved = {"cmd", "id", "data_size", "more",
-                                                         "timeout_ms"};
+// Adds `NAME=VALUE`; `raw` says which values that are JSON are sent as they are.
+template <typename Raw>
+Result<void> add_member(Members& members, const std::string& text, std::set<std::string>& seen,
+                        Raw raw) {
   const std::size_t equals = text.find('=');
   const std::string name = text.substr(0, equals);
   const auto is_plain = [](char c) {
@@ -31,16 +32,13 @@ Result<void> add_member(Members& members, const std::string& text, std::set<std:
            c == '-' || c == '.';
   };
   if (equals == std::string::npos || name.empty() || !std::ranges::all_of(name, is_plain)) {
-    return fail(Errc::invalid_argument, "--header takes NAME=VALUE, not '" + text + "'");
-  }
-  if (std::ranges::find(kReserved, name) != kReserved.end()) {
-    return fail(Errc::invalid_argument, "the member '" + name + "' is set by cleave itself");
+    return fail(Errc::invalid_argument, "expected NAME=VALUE, not '" + text + "'");
   }
   if (!seen.insert(name).second) {
     return fail(Errc::invalid_argument, "the member '" + name + "' is given twice");
   }
   const std::string value = text.substr(equals + 1);
-  if (is_json(value)) {
+  if (raw(value) && is_json(value)) {
     members.set_raw(name, value);
   } else {
     members.set(name, value);
@@ -51,10 +49,30 @@ Result<void> add_member(Members& members, const std::string& text, std::set<std:
 }  // namespace
 
 Result<Members> request_members(const std::vector<std::string>& texts) {
+  constexpr std::array<std::string_view, 5> kReserved = {"cmd", "id", "data_size", "more",
+                                                         "timeout_ms"};
   Members members;
   std::set<std::string> seen;
   for (const std::string& text : texts) {
-    if (auto added = add_member(members, text, seen); !added) return fail(added.error());
+    const std::string name = text.substr(0, text.find('='));
+    if (std::ranges::find(kReserved, name) != kReserved.end()) {
+      return fail(Errc::invalid_argument, "the member '" + name + "' is set by cleave itself");
+    }
+    const auto any = [](const std::string&) { return true; };
+    if (auto added = add_member(members, text, seen, any); !added) return fail(added.error());
+  }
+  return members;
+}
+
+Result<Members> command_arguments(const std::vector<std::string>& texts) {
+  Members members;
+  std::set<std::string> seen;
+  for (const std::string& text : texts) {
+    // And not `true` or `null`, which are words here.
+    const auto raw = [](const std::string& value) {
+      return value.find_first_of("[\"-0123456789") == 0;
+    };
+    if (auto added = add_member(members, text, seen, raw); !added) return fail(added.error());
   }
   return members;
 }

@@ -13,5 +13,8 @@ namespace cleave::cli {
 // is, any other as a string. `invalid_argument` where it is none, where the name is taken by the
 // wire, and where one comes twice.
 [[nodiscard]] Result<Members> request_members(const std::vector<std::string>& texts);
+// The arguments of a named command, in the same way, under any names: a value that is a number, a
+// list or a string of JSON's is sent as it is, any other as a string.
+[[nodiscard]] Result<Members> command_arguments(const std::vector<std::string>& texts);
 
 }  // namespace cleave::cli

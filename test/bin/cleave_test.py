@@ -49,6 +49,11 @@ class Text(AgainstTheDaemon):
         for command in ("stats", "limits", "help"):
             self.assertIsInstance(json.loads(self.output(command)), dict)
 
+    def test_help_shows_one_command(self):
+        one = json.loads(self.output("help", "exec"))
+        self.assertEqual(one["cmd"], "exec")
+        self.cleave("help", "nothing", status=3)
+
     def test_help_and_version_are_asked_of_nobody(self):
         self.url = "tcp://127.0.0.1:1"
         self.assertIn(b"verify NAME", self.output("--help"))

@@ -89,7 +89,7 @@ class Starting(Test):
 class Configuration(Test):
     def test_wrong_usage_is_2(self):
         self.assertIn("--help", self.refused("--nonsense", status=2))
-        self.assertIn("not built yet", self.refused("--exec", "/etc/allowed.toml", status=2))
+        self.assertIn("cannot be read", self.refused("--exec", "/nowhere/commands.toml", status=2))
         for url, sentence in (("tcp://127.0.0.1:0?wire=raw", "needs a command"),
                               ("tcp://127.0.0.1:0?wire=raw&cmd=nothing", "there is no command"),
                               ("tcp://127.0.0.1:0?wire=prefix&cmd=put", "bare messages"),

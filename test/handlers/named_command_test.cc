@@ -110,6 +110,12 @@ TEST_CASE("a value is what its rule says, and as a whole") {
   CHECK_FALSE(refuses(pattern(".*"), ('"' + std::string(4'096, 'a') + '"').c_str()));
 }
 
+TEST_CASE("a number is text where text is wanted") {
+  NamedCommand command{.argv = {"/bin/x", "{a}"}, .arguments = {{"a", pattern("[0-9.e]+")}}};
+  CHECK(line_of(command, R"({"a":1.50e3})").value().back() == "1.50e3");
+  CHECK(refusal_of(command, R"({"a":-1})") == Errc::invalid_argument);
+}
+
 TEST_CASE("a value does not become an option, unless that was meant") {
   NamedCommand command{.argv = {"/bin/x", "{a}"}, .arguments = {{"a", pattern(".*")}}};
   CHECK(refusal_of(command, R"({"a":"--output=/etc/passwd"})") == Errc::invalid_argument);

@@ -119,7 +119,7 @@ TEST_CASE("an output that is too long is an error, as nothing could say that it 
 TEST_CASE("no more lines run at once than programs may") {
   ShellServer server({.mode = ExecMode::shell, .limits = {.exec_max_running = 1}});
   TestPeer other = server.test.connect({.wire = Wire::header, .cmd = "exec"});
-  other.wire().send("exec cat /dev/zero");
+  other.wire().send("exec sleep 1000");
   server.test.settle();
   CHECK(server.ask("true").text("code") == "busy");
   other.wire().reset();
