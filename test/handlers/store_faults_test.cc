@@ -14,11 +14,11 @@
 #include <thread>
 
 #include "cleave/handlers/echo.h"
-#include "cleave/handlers/file_store.h"
 #include "cleave/handlers/upload_claims.h"
 #include "cleave/testing/blocked_lane.h"
 #include "cleave/testing/test_server.h"
 #include "store_server.h"
+#include "uploads.h"
 
 using namespace cleave;
 using namespace cleave::testing;
@@ -34,20 +34,6 @@ bool is_directory(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-using Store = std::shared_ptr<const FileStore>;
-FileName name(std::string_view text) {
-  return FileName::parse(text).value();
-}
-UploadId id(std::string_view text) {
-  return UploadId::parse(text).value();
-}
-UploadRequest request(std::string_view file, std::uint64_t size, std::uint64_t offset = 0,
-                      std::string_view upload = "u") {
-  return {.name = name(file), .size = size, .id = id(upload), .offset = offset};
-}
-Result<void> write(Upload& upload, std::string_view bytes) {
-  return upload.write({&bytes, 1});
-}
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) int fdatasync(int fd) {

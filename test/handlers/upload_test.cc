@@ -10,32 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "cleave/handlers/file_store.h"
 #include "cleave/testing/scratch_directory.h"
+#include "uploads.h"
 
 using namespace cleave;
 using namespace cleave::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-using Store = std::shared_ptr<const FileStore>;
-
-FileName name(std::string_view text) {
-  return FileName::parse(text).value();
-}
-UploadId id(std::string_view text) {
-  return UploadId::parse(text).value();
-}
-
-UploadRequest request(std::string_view file, std::uint64_t size, std::uint64_t offset = 0,
-                      std::string_view upload = "u") {
-  return {.name = name(file), .size = size, .id = id(upload), .offset = offset};
-}
-
-Result<void> write(Upload& upload, std::string_view bytes) {
-  return upload.write({&bytes, 1});
-}
 
 // Writes `bytes` of a file of `size` and breaks off.
 void break_off(const Store& store, std::string_view bytes, std::uint64_t size) {
