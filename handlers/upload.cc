@@ -290,9 +290,13 @@ Result<void> Upload::go_on(const std::optional<UploadRecord>& record) {
   }
   const StoreUsage::Amount amount{*request_.size - size_, recorded_ ? 0U : 1U};
   if (Result<void> taken = share_.take(amount, subject()); !taken) return taken;
+  if (!record || recorded_) return {};
   // Of one that was complete and is begun anew, the last thing: whoever is refused has changed
-  // nothing.
-  if (record && !recorded_) remove_record();
+  // nothing. For good before the first byte is written, which the old record would call durable.
+  remove_record();
+  const bool durable = store_->options.durability != Durability::none;
+  const OrErrno<void> synced = durable ? sync_directory(directory_) : OrErrno<void>();
+  if (!synced) return fail(error(synced.error()));
   return {};
 }
 
