@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/handlers/store_commands.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <optional>
 #include <string>
@@ -11,6 +14,7 @@
 #include "cleave/handlers/open_files.h"
 #include "cleave/handlers/put_command.h"
 #include "cleave/handlers/store_arguments.h"
+#include "cleave/handlers/system_error.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -61,11 +65,31 @@ struct Range {
   std::uint64_t length = std::numeric_limits<std::uint64_t>::max();
 };
 
-// The file, and how much of it is to be sent.
+// So much is read where the file is opened, and leaves with the reply's head in one call: for 4 KiB
+// that costs half of what the detour by sendfile does, and from 16 KiB on it is no better.
+constexpr std::uint64_t kReadAtOnce = 16 * 1024;
+
+// The file, and how much of it is to be sent; `bytes` where that was read already.
 struct Part {
   OpenedFile file;
   Range range;
+  std::string bytes = {};
 };
+
+Result<std::string> read_range(const OpenedFile& file, const FileName& name, Range range) {
+  std::string bytes(static_cast<std::size_t>(range.length), '\0');
+  for (std::size_t at = 0; at < bytes.size();) {
+    const ssize_t count = ::pread(file.file->get(), bytes.data() + at, bytes.size() - at,
+                                  static_cast<off_t>(range.offset + at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(system_error(errno, "'" + name.text() + "'"));
+    if (count == 0) {
+      return fail(Errc::io_error, "'" + name.text() + "' became shorter while it was read");
+    }
+    at += static_cast<std::size_t>(count);
+  }
+  return bytes;
+}
 
 Result<Part> open_part(const FileStore& store, const FileName& name, Range range) {
   Result<OpenedFile> file = store.open_file(name);
@@ -77,14 +101,22 @@ Result<Part> open_part(const FileStore& store, const FileName& name, Range range
                                             " bytes");
   }
   range.length = std::min(range.length, size - range.offset);
-  return Part{*std::move(file), range};
+  Part part{*std::move(file), range};
+  if (range.length > kReadAtOnce) return part;
+  Result<std::string> bytes = read_range(part.file, name, range);
+  if (!bytes) return fail(std::move(bytes.error()));
+  part.bytes = *std::move(bytes);
+  part.file.file.reset();
+  return part;
 }
 
 // `place` is taken until the file was sent.
 Reply part_reply(Part part, std::shared_ptr<void> place) {
   Reply reply{.members = status_members(part.file.status)};
   if (part.file.xxh3) reply.members.set("xxh3", *part.file.xxh3);
-  if (part.range.length > 0) {
+  if (!part.file.file) {
+    reply.body = Buffer::own(std::move(part.bytes));
+  } else {
     struct Placed {
       std::shared_ptr<void> place;
       SharedFd file;
