@@ -27,7 +27,7 @@ StoreUsage::Amount count_directory(const Beneath& root, const std::string& path,
     struct stat status {};
     if (::fstatat(directory->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (S_ISDIR(status.st_mode)) {
-      further.push_back(path.empty() ? name : path + "/" + name);
+      further.push_back(path.empty() ? name : (path + '/').append(name));
     } else if (S_ISREG(status.st_mode)) {
       amount = amount.plus({static_cast<std::uint64_t>(status.st_size), 1});
     }
