@@ -21,7 +21,7 @@ import threading
 import typing
 import unittest
 
-from daemon_case import LONG, MIB, SANITIZED, DaemonTest
+from daemon_case import LONG, MIB, SANITIZED, VERY_LONG, DaemonTest
 from process_facts import descriptors, eventually, is_gone, memory, processor_time
 from python_client import Client, frame
 from support import CLEAVE, CLEAVED, PATIENCE, Daemon, run
@@ -745,11 +745,11 @@ class Store(DaemonTest):
         size = 3_000_000
         head = len(frame({"cmd": "put", "filename": "f", "data_size": size}))
         acknowledged = 0
-        for kill in range(200 if LONG else 12):
+        for kill in range(200 if VERY_LONG else 12):
             content = bytes([kill + 1 & 0xFF]) * size
             client = Client(self.daemon.address)
             # From the first byte of the head to behind the last byte of the body.
-            cut_at = (head + size) * kill // (199 if LONG else 11)
+            cut_at = (head + size) * kill // (199 if VERY_LONG else 11)
             request = frame({"cmd": "put", "filename": "f"}, content)
             client.send_bytes(request[:cut_at])
             if kill % 2:
