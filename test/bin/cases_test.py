@@ -982,10 +982,17 @@ class Resources(DaemonTest):
             for number in range(3):
                 os.close(number)
 
+        def listens():  # the socket has its name a moment before
+            try:
+                Client(path).close()
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            return True
+
         command = [CLEAVED, "--root", self.folder / "root", "--listen", f"unix:{path}"]
         with subprocess.Popen(command, preexec_fn=close) as daemon:
             try:
-                self.assertTrue(eventually(lambda: os.path.exists(path), PATIENCE))
+                self.assertTrue(eventually(listens, PATIENCE))
                 with Client(path) as client:
                     self.assert_echoes(client)
                     header, body = client.request({"cmd": "put", "filename": "f"}, b"not a log")
