@@ -24,31 +24,39 @@ class FoldersThatGo(StoreTest):
 
     def while_the_folder_goes(self, calls, work):
         """Does the work of many rounds, in each of which somebody deletes the folder some times."""
-        stop = threading.Event()
-        rounds = threading.Semaphore(0)
-        deleted = []
+        change = threading.Condition()
+        stopped = False
+        in_this_round = deleted = 0
 
         def delete():
+            nonlocal in_this_round, deleted
             with Client(self.daemon.address) as other:
-                while rounds.acquire() and not stop.is_set():
-                    before = len(deleted)
-                    while len(deleted) < before + TIMES and not stop.is_set():
-                        header, _ = other.request({"cmd": "delete", "filename": "d"})
-                        if header["status"] == "ok":
-                            deleted.append(header)
+                while True:
+                    with change:
+                        change.wait_for(lambda: stopped or in_this_round < TIMES)
+                        if stopped:
+                            return
+                    header, _ = other.request({"cmd": "delete", "filename": "d"})
+                    if header["status"] == "ok":
+                        with change:
+                            in_this_round += 1
+                            deleted += 1
 
         deleter = threading.Thread(target=delete)
         with Strace(self.pid, calls, [f"{calls}:{LATER}"]):
             deleter.start()
             try:
                 for number in range(ROUNDS):
-                    rounds.release()
+                    with change:
+                        in_this_round = 0
+                        change.notify()
                     work(number)
             finally:
-                stop.set()
-                rounds.release()
+                with change:
+                    stopped = True
+                    change.notify()
                 deleter.join()
-        self.assertGreater(len(deleted), ROUNDS)
+        self.assertGreater(deleted, ROUNDS // 2)
 
     def put(self, number):
         body = b"%d" % number
