@@ -50,9 +50,9 @@ int give_up(const Error& error, int status) {
 // The limits of a configuration as far as the system has descriptors for them.
 Limits feasible(const Config& config, Log& log) {
   Limits limits = config.limits;
-  // A put has its file and a directory open, a program its pidfd and three pipes.
+  // A put has its file and two directories open, a program its pidfd and three pipes.
   const std::uint64_t others =
-      2 * config.store.limits.store_max_open + 4 * config.exec.limits.exec_max_running;
+      3 * config.store.limits.store_max_open + 4 * config.exec.limits.exec_max_running;
   const std::uint64_t room = make_room_for(limits.max_connections, others);
   if (room < limits.max_connections) {
     log.write(LogLevel::warning, "max_connections_lowered",

@@ -13,7 +13,7 @@ constexpr std::uint64_t kMaxFiles = 1'000'000'000'000;
 constexpr LimitOf<StoreLimits> kStoreLimits[] = {
     {"store_max_open", &StoreLimits::store_max_open, 1, 100'000,
      "files that are stored, sent or verified at once, a quarter of them for one host: each takes "
-     "up to two descriptors"},
+     "up to three descriptors"},
     {"store_quota_bytes", &StoreLimits::store_quota_bytes, 0, kMaxBytes,
      "of all files together, those on their way included; 0: no quota"},
     {"store_quota_files", &StoreLimits::store_quota_files, 0, kMaxFiles,

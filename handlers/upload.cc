@@ -566,7 +566,12 @@ void Upload::record_together(std::span<Upload* const> uploads,
   std::vector<NamedIn> directories;
   for (std::size_t at = 0; at < uploads.size(); ++at) {
     if (!uploads[at]->request_.id || !outcomes[at]) continue;
-    add(directories, Fd(::dup(uploads[at]->directory_.get())), at);
+    Fd directory(::dup(uploads[at]->directory_.get()));
+    if (directory) {
+      add(directories, std::move(directory), at);
+    } else {
+      outcomes[at] = fail(uploads[at]->error(errno));
+    }
   }
   for (const NamedIn& directory : directories) {
     const bool durable =

@@ -71,7 +71,6 @@ class CLEAVE_API Upload {
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;
 
-  [[nodiscard]] const UploadRequest& request() const noexcept { return request_; }
   // Where the next byte goes: 0, or of an upload that is resumed what is durable. Where that is not
   // the request's offset, nothing may be written.
   [[nodiscard]] std::uint64_t offset() const noexcept { return size_; }
@@ -100,7 +99,7 @@ class CLEAVE_API Upload {
   // Makes checked files visible and durable under their names, together, as the disk is asked once
   // for what it would be asked for each: one result for each of them, in order.
   [[nodiscard]] static std::vector<Result<StoredFile>> commit(std::span<Upload* const> uploads);
-  // check() and commit() of one.
+  // catch_up(), check() and commit() of one.
   [[nodiscard]] Result<StoredFile> finish();
 
   // Removes the temporary files of processes that are gone. Those of living ones are locked, in
