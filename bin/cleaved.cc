@@ -172,6 +172,11 @@ int serve_on(Loop& loop, const CommandLine& command_line, const Config& config,
   Router router;
   std::optional<Server> server;
   Config audited_config = config;
+  if (!config.exec_cgroup.empty() && config.exec.mode != ExecMode::off) {
+    auto cgroups = RunCgroups::open(config.exec_cgroup);
+    if (!cgroups) return give_up(cgroups.error(), kFailed);
+    audited_config.exec.cgroups = *std::move(cgroups);
+  }
   audited_config.exec.on_run = [&log](const RunRecord& run) { log_run(log, run); };
   const Result<std::shared_ptr<const FileStore>> store =
       add_commands(router, loop, audited_config, metrics, [&server] { return server->limits(); });

@@ -144,6 +144,7 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   if (key == "listen") return set(config.listen, strings_from(node), place);
   if (key == "root") return set(config.root, word(folder), place);
   if (key == "exec") return set_exec(config, string_from(node), place);
+  if (key == "exec_cgroup") return set(config.exec_cgroup, word(folder), place);
   if (key == "durability") {
     return set(config.store.durability,
                word([](const std::string& text) { return one_of(kDurabilities, text); }), place);
@@ -187,6 +188,9 @@ Result<void> apply(const CommandLine& options, Config& config) {
   if (options.exec) {
     if (auto done = set_exec(config, *options.exec, "--exec"); !done) return done;
   }
+  if (auto done = over(config.exec_cgroup, options.exec_cgroup, folder, "--exec-cgroup"); !done) {
+    return done;
+  }
   const auto durability = [](const std::string& text) { return one_of(kDurabilities, text); };
   if (auto done = over(config.store.durability, options.durability, durability, "--durability");
       !done) {
@@ -207,6 +211,7 @@ Result<void> read_commands(Config& config) {
   Result<NamedCommands> commands = parse_exec_file(*text, config.exec_file);
   if (!commands) return fail(std::move(commands.error()));
   config.exec.commands = *std::move(commands);
+  config.exec_text = *text;
   return {};
 }
 
@@ -259,6 +264,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                  "off; shell: clients may run any program; or a TOML file with the commands that "
                  "they may run (default off)")
       ->type_name("MODE|FILE");
+  app.add_option("--exec-cgroup", parsed.exec_cgroup,
+                 "A cgroup (version 2) in which every program gets one of its own, so that nothing "
+                 "of it is left behind (default none)")
+      ->type_name("DIR");
   app.add_option("--durability", parsed.durability,
                  "What a stored file outlives once it is answered: full, a power cut; data, the "
                  "same but for its name; none, the end of cleaved (default full)")
@@ -333,9 +342,13 @@ std::vector<std::string_view> restart_keys(const Config& running, const Config& 
   std::vector<std::string_view> keys;
   if (running.listen != wanted.listen) keys.emplace_back("listen");
   if (running.root != wanted.root) keys.emplace_back("root");
-  if (running.exec.mode != wanted.exec.mode || running.exec_file != wanted.exec_file) {
+  // What a file of commands says counts as well: whoever takes one away has to know that it is
+  // still there.
+  if (running.exec.mode != wanted.exec.mode || running.exec_file != wanted.exec_file ||
+      running.exec_text != wanted.exec_text) {
     keys.emplace_back("exec");
   }
+  if (running.exec_cgroup != wanted.exec_cgroup) keys.emplace_back("exec_cgroup");
   if (running.store.durability != wanted.store.durability) keys.emplace_back("durability");
   if (running.insecure != wanted.insecure) keys.emplace_back("insecure");
   if (running.log_format != wanted.log_format) keys.emplace_back("log_format");

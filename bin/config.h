@@ -27,6 +27,8 @@ struct Config {
   std::string root = "./file_upload";
   ExecOptions exec = {};        // the key `exec` is its mode, or the file of its commands
   std::string exec_file = {};   // empty: its mode has none
+  std::string exec_text = {};   // what is in that file
+  std::string exec_cgroup = {};  // empty: runs have none of their own
   FileStoreOptions store = {};  // the key `durability` is one of it
   bool insecure = false;
   LogFormat log_format = LogFormat::text;
@@ -40,6 +42,7 @@ struct CommandLine {
   std::vector<std::string> listen;
   std::optional<std::string> root;
   std::optional<std::string> exec;
+  std::optional<std::string> exec_cgroup;
   std::optional<std::string> durability;
   std::optional<std::string> log_format;
   std::optional<std::string> log_level;

@@ -4,7 +4,6 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -152,6 +151,7 @@ Result<NamedCommand> read_command(const toml::table& toml, const std::string& pl
   table.take("output_bytes", command.output_bytes, 1, std::int64_t{1} << 40);
   table.take("max_parallel", command.max_parallel, 1, 10'000);
   table.take("on_disconnect", on_disconnect);
+  table.take("background", command.background);
   table.take("user", command.user);
   table.take("group", command.group);
   table.take("no_new_privileges", command.no_new_privileges);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,10 +68,14 @@ class PipeEnd {
     return std::nullopt;
   }
 
-  // Whether there is something to read now, the end included.
-  [[nodiscard]] bool readable() const noexcept {
-    pollfd asked{.fd = fd_.get(), .events = POLLIN, .revents = 0};
-    return ::poll(&asked, 1, 0) > 0;
+  // Those of `events` that are so now, and POLLHUP.
+  [[nodiscard]] short now(short events) const noexcept {
+    pollfd asked{.fd = fd_.get(), .events = events, .revents = 0};
+    return ::poll(&asked, 1, 0) > 0 ? asked.revents : short{0};
+  }
+  [[nodiscard]] std::size_t waiting() const noexcept {
+    int count = 0;
+    return ::ioctl(fd_.get(), FIONREAD, &count) == 0 ? static_cast<std::size_t>(count) : 0;
   }
 
   // How much of `size` may be written at once. POSIX has a pipe that is ready take PIPE_BUF bytes
@@ -103,7 +108,13 @@ std::optional<std::size_t> PipeReader::read(std::span<char> into) {
 }
 
 bool PipeReader::readable() const noexcept {
-  return end_->readable();
+  return end_->now(POLLIN) != 0;
+}
+bool PipeReader::has_writer() const noexcept {
+  return (end_->now(0) & POLLHUP) == 0;
+}
+std::size_t PipeReader::waiting() const noexcept {
+  return end_->waiting();
 }
 
 PipeReader::PipeReader(std::unique_ptr<PipeEnd> end) noexcept : end_(std::move(end)) {}

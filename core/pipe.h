@@ -34,6 +34,10 @@ class CLEAVE_API PipeReader {
   [[nodiscard]] std::optional<std::size_t> read(std::span<char> into);
   // Whether a read would give something now.
   [[nodiscard]] bool readable() const noexcept;
+  // Of a pipe: whether somebody has its other end open and could still write to it.
+  [[nodiscard]] bool has_writer() const noexcept;
+  // How many bytes are in it now.
+  [[nodiscard]] std::size_t waiting() const noexcept;
   // The errno of the read that failed, or 0: what came before it is not all there is.
   [[nodiscard]] int error() const noexcept { return error_; }
 

@@ -45,7 +45,7 @@ bool has_zero_byte(const ProcessOptions& options) {
   for (const std::string& text : options.env) {
     if (has(text)) return true;
   }
-  return has(options.cwd);
+  return has(options.cwd) || has(options.cgroup);
 }
 
 std::string_view search_path(const ProcessOptions& options) {
@@ -84,6 +84,25 @@ std::string find_program(const ProcessOptions& options, int& error) {
     error = EACCES;  // unless a later one will do
   }
   return {};
+}
+
+// What a shell can only say by an exit status.
+int check_program(const std::string& file, const std::string& cwd) {
+  const std::string seen_from_here = file.front() == '/' || cwd.empty() ? file : cwd + '/' + file;
+  struct stat status {};
+  if (::stat(seen_from_here.c_str(), &status) != 0) return errno;
+  if (!S_ISREG(status.st_mode)) return EACCES;
+  return ::faccessat(AT_FDCWD, seen_from_here.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+// posix_spawn(3) cannot start a child in a cgroup, and one that is moved there afterwards may have
+// children that are not.
+std::vector<std::string> begin_in_cgroup(const std::string& cgroup, const std::string& file,
+                                         const std::vector<std::string>& argv) {
+  std::vector<std::string> words = {"/bin/sh", "-c", R"(echo 0 >"$0" || kill -KILL $$; exec "$@")",
+                                    cgroup + "/cgroup.procs", file};
+  words.insert(words.end(), argv.begin() + 1, argv.end());
+  return words;
 }
 
 struct Pipe {
@@ -150,9 +169,10 @@ class SpawnPlan {
   void close_the_rest() { posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1); }
 
   // An errno, or 0.
-  [[nodiscard]] int spawn(const std::string& file, const ProcessOptions& options, pid_t& pid) {
-    const std::vector<char*> argv = pointers(options.argv);
-    const std::vector<char*> env = pointers(options.env);
+  [[nodiscard]] int spawn(const std::string& file, const std::vector<std::string>& words,
+                          const std::vector<std::string>& variables, pid_t& pid) {
+    const std::vector<char*> argv = pointers(words);
+    const std::vector<char*> env = pointers(variables);
     // A program that was written a moment ago is "busy" as long as a child that another thread has
     // just forked holds the descriptor that it was written by: for a millisecond or so.
     int error = 0;
@@ -171,16 +191,7 @@ class SpawnPlan {
 
 }  // namespace
 
-struct Process::State {
-  Children& children;
-  pid_t pid;
-  Fd in;
-  Fd out;
-  Fd err;
-};
-
-Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
-                                                UniqueFunction<void(ProcessExit)> on_exit) {
+Result<StartedProcess> StartedProcess::start(const ProcessOptions& options) {
   if (options.argv.empty()) return fail(Errc::invalid_argument, "there is no program to start");
   if (has_zero_byte(options)) {
     return fail(Errc::invalid_argument,
@@ -193,7 +204,13 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
                 "the directory '" + options.cwd + "' cannot be entered: " + system_text(error));
   }
   int error = 0;
-  const std::string file = find_program(options, error);
+  std::string file = find_program(options, error);
+  std::vector<std::string> argv = options.argv;
+  if (error == 0 && !options.cgroup.empty()) {
+    error = check_program(file, options.cwd);
+    argv = begin_in_cgroup(options.cgroup, file, argv);
+    file = argv.front();
+  }
   if (error != 0) return cannot_start(options.argv.front(), error);
 
   auto in = open_pipe(true);
@@ -210,18 +227,41 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions
   plan.place(err->childs, STDERR_FILENO);
   plan.close_the_rest();
   pid_t pid = 0;
-  error = plan.spawn(file, options, pid);
+  error = plan.spawn(file, argv, options.env, pid);
   if (error != 0) return cannot_start(options.argv.front(), error);
+  return StartedProcess(pid, std::move(in->ours), std::move(out->ours), std::move(err->ours));
+}
 
-  Children& children = LoopInternals::get<Children>(loop);
-  const auto added = children.add(pid, std::move(on_exit));
-  if (!added) {
-    ::kill(-pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    return fail(added.error());
+StartedProcess::~StartedProcess() {
+  if (pid_ == 0) return;
+  ::kill(-pid_, SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
+}
+
+struct Process::State {
+  Children& children;
+  pid_t pid;
+  Fd in;
+  Fd out;
+  Fd err;
+};
+
+Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, const ProcessOptions& options,
+                                                UniqueFunction<void(ProcessExit)> on_exit) {
+  Result<StartedProcess> started = StartedProcess::start(options);
+  if (!started) return fail(std::move(started.error()));
+  return adopt(loop, *std::move(started), std::move(on_exit));
+}
+
+Result<std::unique_ptr<Process>> Process::adopt(Loop& loop, StartedProcess started,
+                                                UniqueFunction<void(ProcessExit)> on_exit) {
+  Children& children = LoopInternals::get<Children>(loop);
+  const auto added = children.add(started.pid_, std::move(on_exit));
+  if (!added) return fail(added.error());
   return std::unique_ptr<Process>(new Process(std::make_unique<State>(
-      State{children, pid, std::move(in->ours), std::move(out->ours), std::move(err->ours)})));
+      State{children, std::exchange(started.pid_, 0), std::move(started.in_),
+            std::move(started.out_), std::move(started.err_)})));
 }
 
 Process::Process(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}

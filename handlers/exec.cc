@@ -68,11 +68,13 @@ Result<RunOptions> read_program(const Request& request) {
   if (!argv) return fail(std::move(argv.error()));
   auto env = read_env(request);
   if (!env) return fail(std::move(env.error()));
-  return RunOptions{.process = {std::move(*argv), std::move(*env), std::string(cwd)}};
+  return RunOptions{.process = as_it_is({std::move(*argv), std::move(*env), std::string(cwd)})};
 }
 
 // One of the commands that whoever runs the server has written.
-Result<RunOptions> read_named(const NamedCommands& commands, const Request& request) {
+Result<RunOptions> read_named(const std::shared_ptr<const ExecOptions>& options,
+                              const Request& request) {
+  const NamedCommands& commands = options->commands;
   for (const char* member : {"argv", "shell", "cwd"}) {
     if (request.has(member)) {
       return fail(Errc::permission_denied,
@@ -88,11 +90,16 @@ Result<RunOptions> read_named(const NamedCommands& commands, const Request& requ
   if (command == commands.end()) {
     return fail(Errc::permission_denied, "there is no command of that name; 'help' lists them");
   }
-  Result<ProcessOptions> process =
+  Result<NamedProcess> named =
       process_of(command->second, request.header().find("args"), request.header().find("env"));
-  if (!process) return fail(std::move(process.error()));
-  return RunOptions{
-      .process = *std::move(process), .name = command->first, .command = &command->second};
+  if (!named) return fail(std::move(named.error()));
+  const NamedCommand* const found = &command->second;
+  return RunOptions{.process =
+                        [options, found, named = *std::move(named)]() mutable {
+                          return complete(*found, std::move(named));
+                        },
+                    .name = command->first,
+                    .command = found};
 }
 
 // ---- The two replies ----------------------------------------------------------------------------
@@ -119,6 +126,7 @@ class Streamed final : public Handler, public Source {
                    Members().set("stream", output.stream == 0 ? "stdout" : "stderr")};
     }
     if (!run_->ended()) return Later{};
+    if (!run_->was_started()) return Done{{}, run_->error()};
     return Done{
         run_->members().set("stdout_size", run_->bytes(0)).set("stderr_size", run_->bytes(1)),
         run_->error()};
@@ -160,15 +168,16 @@ std::shared_ptr<Handler> exec(Programs& programs, const Request& request, ReplyT
     std::move(token).fail(std::move(error));
     return nullptr;
   };
-  if (programs.options.mode == ExecMode::off) {
+  if (programs.options().mode == ExecMode::off) {
     return refuse({Errc::permission_denied, "exec is off on this server"});
   }
-  Result<RunOptions> options = programs.options.mode == ExecMode::named
-                                   ? read_named(programs.options.commands, request)
+  Result<RunOptions> options = programs.options().mode == ExecMode::named
+                                   ? read_named(programs.shared_options(), request)
                                    : read_program(request);
   if (!options) return refuse(std::move(options.error()));
   options->peer = request.peer();
   options->has_deadline = request.deadline().has_value();
+  if (!request.has_id()) options->output_bytes = programs.options().limits.exec_output_bytes;
   auto run = Run::start(programs, *std::move(options));
   if (!run) return refuse(std::move(run.error()));
 

@@ -16,6 +16,7 @@
 #include "cleave/core/request.h"
 #include "cleave/core/time.h"
 #include "cleave/handlers/named_command.h"
+#include "cleave/handlers/run_cgroups.h"
 #include "cleave/protocol/api.h"
 
 namespace cleave {
@@ -57,7 +58,10 @@ struct ExecOptions {
   ExecMode mode = ExecMode::off;
   ExecLimits limits = {};
   NamedCommands commands = {};
-  // Called at the end of every run, on the loop's thread.
+  // Where every run gets a cgroup of its own; null: nowhere.
+  std::shared_ptr<const RunCgroups> cgroups = {};
+  // Called once for every program that was started, on the loop's thread: when it has ended, and
+  // its output was read or given up.
   std::function<void(const RunRecord&)> on_run = {};
 };
 

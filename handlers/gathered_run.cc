@@ -30,19 +30,17 @@ void GatheredRun::fail(Error error) {
   answer(Reply::failure(std::move(error)));
 }
 
-// Takes what there is, a few reads in a turn of the loop: a program may write as fast as we read.
 void GatheredRun::gather_some() {
-  constexpr int kReadsATurn = 8;
-  for (int i = 0; i < kReadsATurn; ++i) {
-    const std::uint64_t room = run_->output_bytes() - outputs_[0].size() - outputs_[1].size();
-    // One byte more than fits tells that there is more.
-    const Run::Output output = run_->read(std::min<std::uint64_t>(room + 1, Programs::kReadBytes));
-    append(outputs_[output.stream], output.bytes.substr(0, room));
-    if (output.bytes.size() > room) run_->truncate();
-    if (run_->ended()) return answer(reply(std::move(outputs_)));
+  for (int i = 0; i < Programs::kReadsATurn; ++i) {
+    const Run::Output output = run_->read(Programs::kReadBytes);
+    append(outputs_[output.stream], output.bytes);
+    if (run_->ended()) {
+      return answer(run_->was_started() ? reply(std::move(outputs_))
+                                        : Reply::failure(*run_->error()));
+    }
     if (output.bytes.empty()) return;
   }
-  programs_.loop.post([weak = weak_from_this()] {
+  programs_.loop().post([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->gather_some();
   });
 }
@@ -57,7 +55,7 @@ void GatheredRun::append(std::string& output, std::string_view bytes) {
     Result<void> held = token_->holds(outputs_[0].capacity() + outputs_[1].capacity() + more);
     if (!held) {
       outputs_ = {};
-      return run_->truncate(std::move(held.error()));
+      return run_->give_up(std::move(held.error()));
     }
     std::string grown;  // reserve() of the old one would double it all the same
     grown.reserve(output.capacity() + more);

@@ -2,6 +2,7 @@
 #include "cleave/handlers/named_command.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <regex.h>
 #include <sys/stat.h>
@@ -56,8 +57,7 @@ struct Pattern::Compiled {
 
 Result<Pattern> Pattern::compile(const std::string& text) {
   auto compiled = std::make_shared<Compiled>();
-  const std::string whole = "^(" + text + ")$";
-  const int error = ::regcomp(&compiled->regex, whole.c_str(), REG_EXTENDED | REG_NOSUB);
+  const int error = ::regcomp(&compiled->regex, text.c_str(), REG_EXTENDED);
   compiled->good = error == 0;
   if (error != 0) {
     std::array<char, 256> reason{};
@@ -68,7 +68,11 @@ Result<Pattern> Pattern::compile(const std::string& text) {
 }
 
 bool Pattern::matches(const std::string& text) const {
-  return ::regexec(&compiled_->regex, text.c_str(), 0, nullptr, 0) == 0;
+  // The match is the longest of those that begin first: the whole text, if that is one. Brackets
+  // around the pattern would change what "a)|(b" is, and which group "\\1" names.
+  regmatch_t match{};
+  return ::regexec(&compiled_->regex, text.c_str(), 1, &match, 0) == 0 && match.rm_so == 0 &&
+         static_cast<std::size_t>(match.rm_eo) == text.size();
 }
 
 namespace {
@@ -129,31 +133,26 @@ std::string range_of(const NamedArgument::Integer& integer) {
 }
 
 // Nothing that is there on the way may be a link: it could lead anywhere.
-Result<std::string> path_below(std::string_view argument, const std::string& directory,
-                               const std::string& value) {
-  const Result<FileName> name = FileName::parse(value);
-  if (!name) return refuse(named(argument) + ": " + name.error().message);
-  Fd root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+Result<void> check_no_link(const NamedProcess::Path& path) {
+  Fd root(::open(path.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) {
-    return fail(Errc::failed_precondition,
-                named(argument) + ": '" + directory + "' cannot be opened on this server");
+    return fail(Errc::failed_precondition, named(path.argument) + ": '" + path.directory +
+                                               "' cannot be opened on this server");
   }
   const Beneath beneath(std::move(root));
-  const OrErrno<Fd> parent = beneath.open_directory(name->parent());
+  const OrErrno<Fd> parent = beneath.open_directory(path.name.parent());
   struct stat status {};
-  const bool link =
-      parent ? ::fstatat(parent->get(), name->leaf().c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                   S_ISLNK(status.st_mode)
-             : parent.error() == ELOOP;
-  if (link) {
-    return fail(Errc::permission_denied,
-                named(argument) + ": '" + value + "' is, or leads through, a symbolic link");
-  }
-  return directory + "/" + value;
+  const bool link = parent ? ::fstatat(parent->get(), path.name.leaf().c_str(), &status,
+                                       AT_SYMLINK_NOFOLLOW) == 0 &&
+                                 S_ISLNK(status.st_mode)
+                           : parent.error() == ELOOP;
+  if (!link) return {};
+  return fail(Errc::permission_denied, named(path.argument) + ": '" + path.name.text() +
+                                           "' is, or leads through, a symbolic link");
 }
 
 Result<std::string> text_of(std::string_view argument, const NamedArgument& rule,
-                            const Value& value) {
+                            const Value& value, std::vector<NamedProcess::Path>& paths) {
   if (const auto* integer = std::get_if<NamedArgument::Integer>(&rule.rule)) {
     const auto number = value.integer();
     if (!number || *number < integer->min || *number > integer->max) {
@@ -180,11 +179,14 @@ Result<std::string> text_of(std::string_view argument, const NamedArgument& rule
     for (const std::string& word : *one_of) words += (words.empty() ? "" : ", ") + word;
     return refuse(named(argument) + " is one of " + words);
   }
+  if (const auto* below = std::get_if<NamedArgument::Below>(&rule.rule)) {
+    Result<FileName> name = FileName::parse(text);
+    if (!name) return refuse(named(argument) + ": " + name.error().message);
+    paths.push_back({std::string(argument), below->directory, *std::move(name)});
+    return below->directory + "/" + text;
+  }
   if (text.starts_with('-') && !rule.may_begin_with_dash) {
     return refuse(named(argument) + " does not begin with '-'");
-  }
-  if (const auto* below = std::get_if<NamedArgument::Below>(&rule.rule)) {
-    return path_below(argument, below->directory, text);
   }
   const Pattern& pattern = std::get<Pattern>(rule.rule);
   if (pattern.matches(text)) return text;
@@ -193,7 +195,8 @@ Result<std::string> text_of(std::string_view argument, const NamedArgument& rule
 
 using Texts = std::map<std::string, std::vector<std::string>, std::less<>>;
 
-Result<Texts> read_arguments(const NamedCommand& command, const std::optional<Value>& given) {
+Result<Texts> read_arguments(const NamedCommand& command, const std::optional<Value>& given,
+                             std::vector<NamedProcess::Path>& paths) {
   Texts texts;
   if (given) {
     for (const Value value : *given) {
@@ -203,7 +206,7 @@ Result<Texts> read_arguments(const NamedCommand& command, const std::optional<Va
       }
       std::vector<std::string>& into = texts[rule->first];
       const auto add = [&](const Value& one) -> Result<void> {
-        Result<std::string> text = text_of(rule->first, rule->second, one);
+        Result<std::string> text = text_of(rule->first, rule->second, one, paths);
         if (!text) return fail(std::move(text.error()));
         into.push_back(*std::move(text));
         return {};
@@ -218,7 +221,8 @@ Result<Texts> read_arguments(const NamedCommand& command, const std::optional<Va
     }
   }
   for (const auto& [name, rule] : command.arguments) {
-    if (rule.required && !texts.contains(name)) return refuse(named(name) + " is needed");
+    const auto found = texts.find(name);
+    if (rule.required && (found == texts.end() || found->second.empty())) return refuse(named(name) + " is needed");
   }
   return texts;
 }
@@ -263,18 +267,36 @@ Result<void> read_env(const NamedCommand& command, const std::optional<Value>& g
   return {};
 }
 
-// The first group of a user.
-std::optional<gid_t> group_of(const std::string& user) {
+// More than an entry of a user or a group takes that somebody has written.
+constexpr std::size_t kEntryBytes = 256 * 1024;
+
+struct User {
+  gid_t group;
+  std::string home;
+};
+std::optional<User> find_user(const std::string& name) {
   passwd entry{};
   passwd* found = nullptr;
-  std::array<char, 4'096> memory{};
-  (void)::getpwnam_r(user.c_str(), &entry, memory.data(), memory.size(), &found);
+  std::vector<char> memory(kEntryBytes);
+  (void)::getpwnam_r(name.c_str(), &entry, memory.data(), memory.size(), &found);
   if (found == nullptr) return std::nullopt;
-  return found->pw_gid;
+  return User{found->pw_gid, found->pw_dir};
+}
+
+bool has_group(const std::string& name) {
+  group entry{};
+  group* found = nullptr;
+  std::vector<char> memory(kEntryBytes);
+  (void)::getgrnam_r(name.c_str(), &entry, memory.data(), memory.size(), &found);
+  return found != nullptr;
+}
+
+bool changes_user(const NamedCommand& command) {
+  return !command.user.empty() || !command.group.empty();
 }
 
 // What sets what posix_spawn(3) cannot set: rlimits, user and groups, no new privileges.
-std::vector<std::string> wrapper_of(const NamedCommand& command) {
+std::vector<std::string> wrapper_of(const NamedCommand& command, const std::optional<User>& user) {
   std::vector<std::string> words;
   if (!command.rlimits.empty()) {
     words.emplace_back("/usr/bin/prlimit");
@@ -283,22 +305,20 @@ std::vector<std::string> wrapper_of(const NamedCommand& command) {
     }
     words.emplace_back("--");
   }
-  if (!command.user.empty() || !command.group.empty() || command.no_new_privileges) {
+  if (changes_user(command) || command.no_new_privileges) {
     words.emplace_back("/usr/bin/setpriv");
-    if (!command.user.empty()) {
-      words.push_back("--reuid=" + command.user);
-      // The user's own groups, or the one that is named and no other.
-      words.emplace_back(command.group.empty() ? "--init-groups" : "--clear-groups");
-    }
+    if (!command.user.empty()) words.push_back("--reuid=" + command.user);
+    // The group that is named and no other, or the user's own.
     if (!command.group.empty()) {
       words.push_back("--regid=" + command.group);
-    } else if (const std::optional<gid_t> group = group_of(command.user)) {
-      words.push_back("--regid=" + std::to_string(*group));
+      words.emplace_back("--clear-groups");
+    } else if (user) {
+      words.push_back("--regid=" + std::to_string(user->group));
+      words.emplace_back("--init-groups");
     }
     if (command.no_new_privileges) words.emplace_back("--no-new-privs");
     words.emplace_back("--");
   }
-  words.insert(words.end(), command.runner.begin(), command.runner.end());
   return words;
 }
 
@@ -317,6 +337,39 @@ Result<void> check_word(const NamedCommand& command, const std::string& word,
                     ", and is written {" + piece.text + (piece.list ? "}" : "...}"));
     }
     used.insert(piece.text);
+  }
+  return {};
+}
+
+bool is_variable(const std::string& name) {
+  return !name.empty() && name.find('=') == std::string::npos;
+}
+
+// What stands in front of a command.
+Result<void> check_front(const NamedCommand& command) {
+  if (changes_user(command) && ::geteuid() != 0) {
+    return refuse("user and group can be set only by a server that runs as root");
+  }
+  std::optional<User> user;
+  if (!command.user.empty()) {
+    user = find_user(command.user);
+    if (!user) return refuse("there is no user '" + command.user + "'");
+  }
+  if (!command.group.empty() && !has_group(command.group)) {
+    return refuse("there is no group '" + command.group + "'");
+  }
+  // env(1) would take it for a variable.
+  const std::string& program = command.runner.empty() ? command.argv.front() : command.runner.front();
+  if (changes_user(command) && program.find('=') != std::string::npos) {
+    return refuse("the path of a program that runs as another user has no '='");
+  }
+  std::vector<std::string> programs = wrapper_of(command, user);
+  std::erase_if(programs, [](const std::string& word) { return !word.starts_with('/'); });
+  if (!command.runner.empty()) programs.push_back(command.runner.front());
+  for (const std::string& needed : programs) {
+    if (::access(needed.c_str(), X_OK) != 0) {
+      return refuse("'" + needed + "' is needed for that, and is not there");
+    }
   }
   return {};
 }
@@ -353,55 +406,73 @@ Result<void> check_command(const NamedCommand& command) {
         one_of != nullptr && one_of->empty()) {
       return refuse("the argument '" + name + "' has no value that it may be");
     }
+    if (const auto* integer = std::get_if<NamedArgument::Integer>(&rule.rule);
+        integer != nullptr && integer->min > integer->max) {
+      return refuse("the argument '" + name + "' has a min above its max");
+    }
     if (const auto* below = std::get_if<NamedArgument::Below>(&rule.rule);
         below != nullptr && !below->directory.starts_with('/')) {
       return refuse("the argument '" + name + "' lies below an absolute path");
     }
+  }
+  for (const auto& [name, value] : command.env) {
+    if (!is_variable(name)) return refuse("'" + name + "' is no name of a variable");
   }
   for (const auto& [name, value] : command.rlimits) {
     if (std::ranges::find(kRlimits, name) == kRlimits.end()) {
       return refuse("there is no rlimit '" + name + "'");
     }
   }
-  const bool privileged = !command.user.empty() || !command.group.empty();
-  if (privileged && ::geteuid() != 0) {
-    return refuse("user and group can be set only by a server that runs as root");
-  }
-  if (!command.user.empty() && !group_of(command.user)) {
-    return refuse("there is no user '" + command.user + "'");
-  }
-  const std::vector<std::string> wrapper = wrapper_of(command);
-  for (const std::string& word : wrapper) {
-    const bool program = word == "/usr/bin/prlimit" || word == "/usr/bin/setpriv";
-    if (program && ::access(word.c_str(), X_OK) != 0) {
-      return refuse("'" + word + "' is needed for that, and is not there");
-    }
-  }
-  return {};
+  return check_front(command);
 }
 
-Result<ProcessOptions> process_of(const NamedCommand& command,
-                                  const std::optional<Value>& arguments,
-                                  const std::optional<Value>& env) {
-  Result<Texts> texts = read_arguments(command, arguments);
+Result<NamedProcess> process_of(const NamedCommand& command, const std::optional<Value>& arguments,
+                                const std::optional<Value>& env) {
+  NamedProcess named{.process = {.cwd = command.cwd}};
+  Result<Texts> texts = read_arguments(command, arguments, named.paths);
   if (!texts) return fail(std::move(texts.error()));
-  ProcessOptions process{.argv = wrapper_of(command), .cwd = command.cwd};
-  // Found out here: what stands in front of it could only say so by an exit status.
-  if (!process.argv.empty() && command.runner.empty() &&
-      ::access(command.argv.front().c_str(), X_OK) != 0) {
-    return fail(errno == EACCES ? Errc::permission_denied : Errc::not_found,
-                "'" + command.argv.front() + "' cannot be started");
-  }
-  std::vector<std::string> argv = fill(command.argv, *texts);
-  process.argv.insert(process.argv.end(), std::make_move_iterator(argv.begin()),
-                      std::make_move_iterator(argv.end()));
-  Environment environment = clean_environment();
-  for (const auto& [name, value] : command.env) environment.insert_or_assign(name, value);
-  if (Result<void> read = read_env(command, env, environment); !read) {
+  named.process.argv = fill(command.argv, *texts);
+  named.process.env = environment_lines(clean_environment());
+  named.variables = command.env;
+  if (Result<void> read = read_env(command, env, named.variables); !read) {
     return fail(std::move(read.error()));
   }
-  process.env = environment_lines(environment);
-  return process;
+  return named;
+}
+
+Result<ProcessOptions> complete(const NamedCommand& command, NamedProcess named) {
+  for (const NamedProcess::Path& path : named.paths) {
+    if (Result<void> checked = check_no_link(path); !checked)
+      return fail(std::move(checked.error()));
+  }
+  std::optional<User> user;
+  if (!command.user.empty()) {
+    user = find_user(command.user);
+    if (!user) return fail(Errc::failed_precondition, "there is no user '" + command.user + "'");
+    named.variables.try_emplace("HOME", user->home);
+    named.variables.try_emplace("USER", command.user);
+    named.variables.try_emplace("LOGNAME", command.user);
+  }
+  std::vector<std::string> words = wrapper_of(command, user);
+  std::vector<std::string>& argv = named.process.argv;
+  // A runner may bring it to where nobody here can look.
+  if (!words.empty() && command.runner.empty() && ::access(argv.front().c_str(), X_OK) != 0) {
+    return fail(errno == EACCES ? Errc::permission_denied : Errc::not_found,
+                "'" + argv.front() + "' cannot be started");
+  }
+  const std::vector<std::string> variables = environment_lines(named.variables);
+  if (changes_user(command)) {
+    words.insert(words.end(), {"/usr/bin/env", "--"});
+    words.insert(words.end(), variables.begin(), variables.end());
+  } else {
+    Environment all = clean_environment();
+    for (const auto& [name, value] : named.variables) all.insert_or_assign(name, value);
+    named.process.env = environment_lines(all);
+  }
+  words.insert(words.end(), command.runner.begin(), command.runner.end());
+  argv.insert(argv.begin(), std::make_move_iterator(words.begin()),
+              std::make_move_iterator(words.end()));
+  return std::move(named.process);
 }
 
 std::string describe(std::string_view name, const NamedCommand& command) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cleave/core/process.h"
+#include "cleave/handlers/file_name.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/header.h"
 #include "cleave/protocol/result.h"
@@ -61,7 +62,8 @@ struct NamedArgument {
   std::variant<OneOf, Pattern, Integer, Below> rule = OneOf();
   bool required = true;
   bool list = false;  // any number of them
-  // False: a value that begins with '-' is refused, as most programs would take it for an option.
+  // False: a text that begins with '-' is refused, as most programs would take it for an option. (A
+  // number that does was allowed by its range, and a path stands behind its directory.)
   bool may_begin_with_dash = false;
 
   // A value is not longer.
@@ -87,6 +89,8 @@ struct NamedCommand {
   std::optional<std::uint64_t> output_bytes = {};
   std::optional<std::uint64_t> max_parallel = {};
   bool detach = false;  // it runs on when its client has gone
+  // What it leaves running without its output is left alone when it ends (and is in no cgroup).
+  bool background = false;
   std::string user = {};
   std::string group = {};
   bool no_new_privileges = false;
@@ -97,11 +101,32 @@ using NamedCommands = std::map<std::string, NamedCommand, std::less<>>;
 
 // Whether a command is what it has to be: `invalid_argument` with what is wrong.
 [[nodiscard]] CLEAVE_API Result<void> check_command(const NamedCommand& command);
-// The process of a command that was checked, for the arguments that a client gives (an object) and
-// the variables that it sets (an object); both may be absent.
-[[nodiscard]] CLEAVE_API Result<ProcessOptions> process_of(const NamedCommand& command,
-                                                           const std::optional<Value>& arguments,
-                                                           const std::optional<Value>& env);
+
+// A command with a client's arguments in it, of which nobody has looked at a file yet.
+struct NamedProcess {
+  // A path that a client has named, and whose argument it is.
+  struct Path {
+    std::string argument;
+    std::string directory;
+    FileName name;
+  };
+
+  ProcessOptions process;  // without what stands in front of it, and with a clean environment
+  Environment variables = {};
+  std::vector<Path> paths = {};
+};
+// Of a command that was checked, for the arguments that a client gives (an object) and the
+// variables that it sets (an object); both may be absent.
+[[nodiscard]] CLEAVE_API Result<NamedProcess> process_of(const NamedCommand& command,
+                                                         const std::optional<Value>& arguments,
+                                                         const std::optional<Value>& env);
+// What is started, with what stands in front of it. Variables are set behind a change of the user:
+// some would bring the programs that make it to run others. Looks at files and users, from any
+// thread, and for as long as a disk takes. `permission_denied` for a path that is or leads through a symbolic
+// link; `not_found` or `permission_denied` for a program that what stands in front of it could not
+// start, and could say so by an exit status only.
+[[nodiscard]] CLEAVE_API Result<ProcessOptions> complete(const NamedCommand& command,
+                                                         NamedProcess named);
 // For `help`: `{"name":…,"summary":…,"arguments":[…]}`.
 [[nodiscard]] CLEAVE_API std::string describe(std::string_view name, const NamedCommand& command);
 

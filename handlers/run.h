@@ -3,16 +3,14 @@
 // Internal: a program that runs for a request.
 
 #include <array>
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cleave/core/buffer.h"
@@ -20,59 +18,55 @@
 #include "cleave/core/pipe.h"
 #include "cleave/core/process.h"
 #include "cleave/core/reply.h"
-#include "cleave/handlers/exec_options.h"
+#include "cleave/handlers/programs.h"
 
 namespace cleave {
 inline namespace v0 {
 
-class Run;
-
-// What all runs share. Belongs to the route, and owns every run until its child was reaped: a run
-// outlives the request that it was started for.
-struct Programs {
-  // What one read takes: all that a pipe holds by default.
-  static constexpr std::size_t kReadBytes = 64 * 1024;
-
-  Programs(Loop& a_loop, const ExecOptions& some_options) : loop(a_loop), options(some_options) {}
-
-  Loop& loop;
-  const ExecOptions options;
-  std::set<std::shared_ptr<Run>> running;
-  std::array<char, kReadBytes> scratch;
-};
-
 // What is run, and for whom.
 struct RunOptions {
-  ProcessOptions process;
+  // Called in the pool.
+  UniqueFunction<Result<ProcessOptions>()> process;
   Peer peer = {};
   bool has_deadline = false;
   // One of the options' commands, and its name, where it is such a one.
   std::string_view name = {};
   const NamedCommand* command = nullptr;
+  // Of both streams together: more ends the program. The command may allow less.
+  std::uint64_t output_bytes = kAnyOutput;
+
+  static constexpr std::uint64_t kAnyOutput = std::uint64_t{1} << 62;
 };
+
+// A program of which nothing has to be found out.
+inline UniqueFunction<Result<ProcessOptions>()> as_it_is(ProcessOptions process) {
+  return [process = std::move(process)]() mutable -> Result<ProcessOptions> {
+    return std::move(process);
+  };
+}
 
 // One program, from its start until its child was reaped and its output has ended. It feeds the
 // input, gives the output to whoever asks for it, and sees to it that there is an end:
 //
-//     running --exit--> lingering --both pipes end, or linger_ms and nothing to read--> ended
-//        \--stop(): SIGTERM, after the grace SIGKILL, to the group--^
+//     starting --> running --exit--> lingering --both pipes end, or exec_linger_ms--> ended
+//        |            \--stop(): SIGTERM, after the grace SIGKILL, to the group--^      ^
+//        \--it cannot be started-------------------------------------------------------/
+//
+// It is started in the pool: a program may be on a disk that hangs.
 //
 // The exit of the child is not the end of its output, nor the other way round: a process in the
-// background may hold the pipes for ever, and a child may close them and go on working.
+// background may hold the pipes for ever, and a child may close them and go on working. Who holds
+// them when the lingering is over is killed, and what the pipes hold then is the last of it; how
+// soon that is read does not matter.
 class Run final : public std::enable_shared_from_this<Run> {
  public:
-  Run(Programs& programs, RunOptions options)
-      : programs_(programs),
-        options_(std::move(options)),
-        limit_(programs.loop, [this] { on_limit(); }),
-        silence_(programs.loop, [this] { on_silence(); }),
-        grace_(programs.loop, [this] { process_->kill_group(SIGKILL); }),
-        linger_(programs.loop, [this] { on_linger_over(); }) {}
-  // A run that was told to end leaves nobody behind.
+  Run(Programs& programs, RunOptions options, std::string mark);
+  // Nobody is left behind of a run that was told to end.
   ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
+  // An error where no more may run. Whether it can be started shows later.
   static Result<std::shared_ptr<Run>> start(Programs& programs, RunOptions options);
 
   // `changed` is called when read() may have more, or when the run may have ended.
@@ -94,20 +88,23 @@ class Run final : public std::enable_shared_from_this<Run> {
   };
   Output read(std::size_t room);
   [[nodiscard]] bool ended() const noexcept {
-    return exit_ && !pipes_[0].reader && !pipes_[1].reader;
+    return stage_ == Stage::over && !pipes_[0].reader && !pipes_[1].reader;
   }
 
   // Makes the program end soon; its output can be read until it has. The first reason counts. One
-  // that runs on when its client has gone does so.
+  // that runs on when its client has gone does so, if that one has sent all of the input.
   void stop(CancelReason reason);
-  // What of its output is gathered at most.
-  [[nodiscard]] std::uint64_t output_bytes() const noexcept;
-  // Makes the program end now, as its output is more than is wanted, or than there is memory for.
-  void truncate(std::optional<Error> error = std::nullopt);
+  // Makes the program end now, as there is no memory for its output.
+  void give_up(Error error);
   // Nobody is interested any more: the program ends, and its output goes nowhere.
   void abandon();
+  // Before the last owner lets go of it.
+  void end_with_server();
 
-  // Of a run that has ended: the members of its reply, and its error if it was stopped.
+  // Of a run that has ended.
+  [[nodiscard]] bool was_started() const noexcept { return exit_.has_value(); }
+  // Of a run that has ended: the members of its reply, none if it was never started; and its error
+  // if it could not be started, or was stopped.
   [[nodiscard]] Members members() const;
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }
@@ -115,35 +112,54 @@ class Run final : public std::enable_shared_from_this<Run> {
   [[nodiscard]] std::uint64_t bytes(std::size_t stream) const noexcept {
     return pipes_[stream].bytes;
   }
+  // As many of both streams are read.
+  [[nodiscard]] std::uint64_t output_bytes() const noexcept { return options_.output_bytes; }
 
  private:
-  // What a pipe can hold at most (pipe-max-size of an unprivileged process).
-  static constexpr std::size_t kPipeBytes = 1024 * 1024;
-
   struct Pipe {
-    std::optional<PipeReader> reader;   // empty: it has ended
-    std::size_t leftover = kPipeBytes;  // bytes that may still be read when the lingering is over
-    std::uint64_t bytes = 0;            // that were read
+    std::optional<PipeReader> reader;     // empty: it has ended
+    std::optional<std::size_t> leftover;  // all that is still read of one that others hold
+    std::uint64_t bytes = 0;              // that were read
+  };
+  enum class Stage : std::uint8_t { starting, running, over };
+  // A program that was started in the pool.
+  struct Loaded {
+    StartedProcess process;
+    std::vector<std::string> argv;
   };
 
-  Result<void> connect();
-  void stop(Error error, std::string_view killed_by);
-  void terminate();
-  void read_to_nobody();
+  static Result<Loaded> load(UniqueFunction<Result<ProcessOptions>()>& process,
+                             const RunCgroups* cgroups, const std::string& mark);
+  void on_loaded(Result<Loaded> loaded);
+  Result<void> look_after(StartedProcess process);
+  void on_no_start(Error error);
+  void on_exit(ProcessExit exit);
+
   void feed();
-  void drop_input();
-  std::size_t read(Pipe& pipe, std::size_t room);
+  std::size_t read_some(Pipe& pipe, std::size_t room);
+  void read_to_nobody();
   void changed() {
     if (changed_) changed_();
   }
-  void on_exit(ProcessExit exit);
+
+  void stop(Error error, std::string_view killed_by);
+  void terminate();
+  void signal_end();
+  void truncate(std::string_view why);
+  void let_output_go();
   void on_limit();
   void on_silence();
+  void on_grace_over();
   void on_linger_over();
+
+  // What it leaves running, and does not answer for, is left alone.
+  [[nodiscard]] bool may_leave_some() const noexcept;
+  [[nodiscard]] bool in_cgroup() const noexcept;
 
   Programs& programs_;
   RunOptions options_;
-  std::string mark_;  // in the environment of everybody who descends from it
+  const std::string mark_;         // in the environment of everybody who descends from it
+  std::vector<std::string> argv_;  // as it was started
   std::unique_ptr<Process> process_;
   std::array<Pipe, 2> pipes_;
   std::size_t turn_ = 0;  // the stream that was read last
@@ -155,16 +171,18 @@ class Run final : public std::enable_shared_from_this<Run> {
   Timer grace_;
   Timer linger_;
 
+  Stage stage_ = Stage::starting;
   Time started_;
+  Time grace_end_;
   Millis duration_{};
   std::optional<ProcessExit> exit_;
   std::optional<Error> error_;
   std::string_view killed_by_;  // why it was stopped; static storage
   std::uint64_t in_bytes_ = 0;
-  bool detached_ = false;
   bool input_ended_ = false;
   bool stopped_ = false;
-  bool lingered_ = false;
+  bool detached_ = false;
+  bool abandoned_ = false;
   bool truncated_ = false;
   bool orphans_ = false;
 };

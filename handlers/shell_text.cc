@@ -21,10 +21,11 @@ class ShellText final : public GatheredRun {
     if (!is_utf8(line_)) {
       return fail({Errc::invalid_argument, "a command must be UTF-8"});
     }
-    auto run =
-        Run::start(programs(), {.process = {.argv = {"/bin/sh", "-c", "--", std::move(line_)},
-                                            .env = environment_lines(clean_environment())},
-                                .peer = peer_});
+    auto run = Run::start(programs(),
+                          {.process = as_it_is({.argv = {"/bin/sh", "-c", "--", std::move(line_)},
+                                                .env = environment_lines(clean_environment())}),
+                           .peer = peer_,
+                           .output_bytes = programs().options().limits.exec_output_bytes});
     if (!run) return fail(std::move(run.error()));
     (*run)->end_of_input();
     gather(std::move(*run));

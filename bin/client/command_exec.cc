@@ -51,6 +51,7 @@ bool is_true(const Header* header, std::string_view member) {
 // On most bare wires there is no header that could say it.
 int child_status(const Header* header) {
   if (is_true(header, "timed_out")) return kDeadline;
+  if (is_true(header, "truncated") && header->integer("exit_code", 0, 0)) return kFateUnknown;
   if (header != nullptr) {
     if (auto code = header->integer("exit_code", 0, 255)) return static_cast<int>(*code);
     if (auto signal = header->integer("signal", 1, 127)) return 128 + static_cast<int>(*signal);
@@ -120,6 +121,12 @@ int run_exec(Invocation& invocation) {
   const Header* header = outcome.header.get();
   if (is_true(header, "truncated")) {
     std::fputs("cleave: the output was longer than the server's limit and has been cut\n", stderr);
+  }
+  if (is_true(header, "orphans")) {
+    std::fputs(
+        "cleave: processes that the program left behind held its output open and were killed; what "
+        "they had not written is missing\n",
+        stderr);
   }
   if (outcome.result) return child_status(header);
   report(outcome.result.error());

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <iterator>
 #include <mutex>
@@ -581,9 +583,24 @@ TEST_CASE("a named command that writes nothing for too long ends, and one that w
   CHECK(reply.body == "1\n2\n3\n4\n5\n");
 }
 
-TEST_CASE("a named command has its own limit of output, and so many run at once") {
+TEST_CASE("a named command has its own limit of output, in frames and in one") {
   NamedCommand command = shell_command("head -c 3000 /dev/zero; read x");
   command.output_bytes = 2'000;
+  ExecServer exec(named(command));
+  const Frame cut = exec.client.ask(run_it());
+  CHECK(cut.flag("truncated"));
+  CHECK(cut.body.size() == 2'000);
+  exec.client.send(run_it().set("id", 1).set("more", true));
+  const Streamed streamed = exec.client.read_streamed();
+  CHECK(streamed.last.flag("truncated"));
+  CHECK(streamed.last.text("killed_by") == "output");
+  CHECK(streamed.last.number("signal") == SIGKILL);
+  CHECK(streamed.last.number("stdout_size") == 2'000);
+  CHECK(streamed.out.size() == 2'000);
+}
+
+TEST_CASE("a named command runs so often at once, and no oftener") {
+  NamedCommand command = shell_command("echo begun; read x");
   command.max_parallel = 1;
   ExecServer exec(named(command));
   exec.client.send(run_it().set("id", 1).set("more", true));
@@ -593,31 +610,77 @@ TEST_CASE("a named command has its own limit of output, and so many run at once"
   CHECK(busy.text("code") == "busy");
   CHECK(busy.text("message").find("max_parallel") != std::string::npos);
   exec.client.send(Members().set("id", 1));
-  Frame last = exec.client.read();
-  while (last.text("status").empty()) last = exec.client.read();
-  CHECK(last.number("stdout_size") == 3'000);
-  const Frame cut = other.ask(run_it());
-  CHECK(cut.flag("truncated"));
-  CHECK(cut.text("killed_by") == "output");
-  CHECK(cut.body.size() == 2'000);
+  CHECK(exec.client.read_streamed().last.text("status") == "ok");
+  CHECK(other.ask(run_it()).text("status") == "ok");
 }
 
 TEST_CASE("a named command runs on without its client if it was written so, and ends if not") {
   const ScratchDirectory scratch;
+  const std::string go = scratch / "go";
   const std::string done = scratch / "done";
-  NamedCommand command =
-      shell_command("echo $$; read x; head -c 1000000 /dev/zero; echo done >" + done);
+  REQUIRE(::mkfifo(go.c_str(), 0600) == 0);
+  NamedCommand command = shell_command("echo $$; cat; read x <" + go +
+                                       "; head -c 1000000 /dev/zero; echo done >" + done);
+  bool runs_on = false;
+  bool whole = true;
   SUBCASE("it runs on") {
     command.detach = true;
+    runs_on = true;
   }
   SUBCASE("it ends") {}
+  SUBCASE("it ends, as its input is not whole") {
+    command.detach = true;
+    whole = false;
+  }
   ExecServer exec(named(command));
   PlainClient client(exec.server.port());
-  client.send(run_it().set("id", 1).set("more", true));
+  Members request = run_it().set("id", 1);
+  if (!whole) request.set("more", true);
+  client.send(request);
   const Watched program(client.read().body);
   client.reset();
+  if (runs_on) std::ofstream(go) << "go\n";
   CHECK(program.ended());
-  CHECK(std::filesystem::exists(done) == command.detach);
+  CHECK(std::filesystem::exists(done) == runs_on);
+}
+
+TEST_CASE("a program that is to end does not find its input at its end") {
+  const ScratchDirectory scratch;
+  const std::string taken = scratch / "taken";
+  ExecServer exec;
+  PlainClient client(exec.server.port());
+  client.send(ExecServer::shell_request("trap '' TERM; echo $$; cat >/dev/null; echo >" + taken)
+                  .set("id", 1)
+                  .set("more", true),
+              "abc");
+  const Watched program(client.read().body);
+  SUBCASE("its client has gone") {
+    client.reset();
+  }
+  SUBCASE("it is cancelled") {
+    client.send(Members().set("cmd", "cancel").set("target", 1));
+  }
+  CHECK(program.ended());
+  CHECK_FALSE(std::filesystem::exists(taken));
+}
+
+TEST_CASE("others of a program's group have the whole grace to clean up") {
+  const ScratchDirectory scratch;
+  const std::string go = scratch / "go";
+  const std::string clean = scratch / "clean";
+  REQUIRE(::mkfifo(go.c_str(), 0600) == 0);
+  // The shell dies at once; the one in the background, which gave up the output, takes its time.
+  const std::string line = "(trap 'read x <" + go + "; echo >" + clean +
+                           "; exit' TERM; sh -c 'echo $PPID'; exec >&- 2>&-; "
+                           "while :; do sleep 1000 & wait; done) & wait";
+  ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_kill_grace_ms = 60'000}});
+  PlainClient client(exec.server.port());
+  client.send(ExecServer::shell_request(line).set("id", 1));
+  const Watched worker(client.read().body);
+  client.reset();
+  std::ofstream(go) << "go\n";
+  CHECK(worker.ended());
+  CHECK(std::filesystem::exists(clean));
 }
 
 TEST_CASE("limits, and privileges that cannot be had again, hold for a named command") {
@@ -638,6 +701,59 @@ TEST_CASE("a named command runs as another user, with that one's groups alone") 
   REQUIRE(check_command(command));
   ExecServer exec(named(command));
   CHECK(exec.client.ask(run_it()).body == "65534\n65534\n");
+}
+
+TEST_CASE("a named command ends at the server's longest run time, whatever its client allows") {
+  ExecOptions options = named(shell_command("exec sleep 1000"));
+  options.limits.exec_timeout_ms = 200;
+  ExecServer exec(options);
+  const Frame reply = exec.client.ask(run_it().set("timeout_ms", 3'600'000));
+  CHECK(reply.text("code") == "deadline_exceeded");
+  CHECK(reply.text("message").find("exec_timeout_ms") != std::string::npos);
+}
+
+TEST_CASE("a named command may run with another group alone") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: needs root's rights");
+    return;
+  }
+  NamedCommand command = shell_command("id -u; id -G");
+  command.group = "nogroup";
+  REQUIRE(check_command(command));
+  ExecServer exec(named(command));
+  CHECK(exec.client.ask(run_it()).body == "0\n65534\n");
+}
+
+TEST_CASE("who holds the output after the exit is killed, however slow the reader is") {
+  // Nothing is read: the reply waits in the server.
+  ExecServer exec;
+  exec.client.send(ExecServer::shell_request("sleep 1000 >/dev/null & echo $! >&2; "
+                                             "(exec sleep 1000) & echo $! >&2; exit 3")
+                       .set("id", 1));
+  const Frame first = exec.client.read();
+  const std::size_t line = first.body.find('\n');
+  const Watched left_alone(first.body.substr(0, line));
+  const Frame second = first.body.size() > line + 1 ? first : exec.client.read();
+  const Watched holder(second.body.substr(second.body.rfind('\n', second.body.size() - 2) + 1));
+  CHECK(holder.ended());
+  const Frame last = exec.client.read_streamed().last;
+  CHECK(last.number("exit_code") == 3);
+  CHECK(last.flag("orphans"));
+}
+
+TEST_CASE("what a named command leaves in the background is killed, unless it may stay") {
+  NamedCommand command = shell_command("sleep 1000 >/dev/null 2>&1 & echo $!");
+  SUBCASE("killed") {}
+  SUBCASE("it may stay") {
+    command.background = true;
+  }
+  ExecServer exec(named(command));
+  const Watched left(exec.client.ask(run_it()).body);
+  if (command.background) {
+    CHECK(left.alive());
+    left.kill();
+  }
+  CHECK(left.ended());
 }
 
 TEST_CASE("help tells the named commands and their arguments") {

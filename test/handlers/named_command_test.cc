@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -22,7 +23,9 @@ using Words = std::vector<std::string>;
 Result<Words> line_of(const NamedCommand& command, const std::string& json) {
   HeaderParser parser;
   const Ref<const Header> header = parser.parse(R"({"args":)" + json + "}").value();
-  Result<ProcessOptions> process = process_of(command, header->find("args"), std::nullopt);
+  Result<NamedProcess> named = process_of(command, header->find("args"), std::nullopt);
+  if (!named) return fail(named.error());
+  Result<ProcessOptions> process = complete(command, *std::move(named));
   if (!process) return fail(process.error());
   return process->argv;
 }
@@ -158,7 +161,7 @@ TEST_CASE("a client sets the variables that it may set") {
     const Ref<const Header> header = parser.parse(R"({"env":)" + json + "}").value();
     return process_of(command, std::nullopt, header->find("env"));
   };
-  const Words lines = env(R"({"TZ":"UTC"})")->env;
+  const Words lines = complete(command, env(R"({"TZ":"UTC"})").value())->env;
   CHECK(std::find(lines.begin(), lines.end(), "TZ=UTC") != lines.end());
   CHECK(std::find(lines.begin(), lines.end(), "FIXED=1") != lines.end());
   CHECK(env(R"({"LD_PRELOAD":"/x"})").error().code == Errc::permission_denied);
@@ -175,6 +178,8 @@ TEST_CASE("what runs a program stands in front of it") {
   CHECK(line_of(command, "{}").value() == Words{"/usr/bin/prlimit", "--core=0:0", "--nproc=10:10",
                                                 "--", "/usr/bin/setpriv", "--no-new-privs", "--",
                                                 "/usr/bin/env", "--", "/bin/true"});
+  CHECK(complete(command, process_of(command, std::nullopt, std::nullopt).value())->argv.size() ==
+        10);
   command.runner.clear();
   command.argv = {"/nowhere/program"};
   CHECK(refusal_of(command, "{}") == Errc::not_found);
@@ -200,5 +205,46 @@ TEST_CASE("a command that cannot work is refused before it is offered") {
         std::string::npos);
   CHECK(wrong({.argv = {"/bin/ls"}, .user = "nobody-of-that-name"}).find("user") !=
         std::string::npos);
+  CHECK(wrong({.argv = {"/bin/ls"}, .group = "no-such-group"}).find("group") != std::string::npos);
+  CHECK(wrong({.argv = {"/bin/ls"}, .runner = {"/nowhere/runner"}}).find("/nowhere/runner") !=
+        std::string::npos);
+  CHECK(wrong({.argv = {"/bin/ls"}, .env = {{"A=B", "c"}}}).find("variable") != std::string::npos);
+  CHECK(wrong({.argv = {"/bin/ls", "{n}"},
+               .arguments = {{"n", {.rule = NamedArgument::Integer{2, 1}}}}})
+            .find("above its max") != std::string::npos);
   CHECK_FALSE(Pattern::compile("(a"));
+}
+
+TEST_CASE("a pattern is matched by the whole text, whatever its brackets and bars are") {
+  const auto matches = [](const char* pattern, const char* text) {
+    return Pattern::compile(pattern)->matches(text);
+  };
+  CHECK(matches("a|ab", "ab"));
+  CHECK_FALSE(matches("a|b", "ab"));
+  CHECK_FALSE(matches("b", "ab"));
+  CHECK(matches("(a|b)\\1", "aa"));
+  CHECK_FALSE(matches("(a|b)\\1", "ab"));
+  CHECK_FALSE(matches("[a-z]+", "ab\ncd"));
+  CHECK_FALSE(Pattern::compile("a)|(b"));
+}
+
+TEST_CASE("variables are set behind a change of the user, who is not yet it in front") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: needs root's rights");
+    return;
+  }
+  NamedCommand command{.argv = {"/bin/true"},
+                       .runner = {"/usr/bin/nice"},
+                       .env = {{"LD_LIBRARY_PATH", "/opt/x"}},
+                       .user = "nobody"};
+  REQUIRE(check_command(command));
+  const ProcessOptions process =
+      complete(command, process_of(command, std::nullopt, std::nullopt).value()).value();
+  CHECK(process.argv.front() == "/usr/bin/setpriv");
+  const auto set = std::ranges::find(process.argv, "/usr/bin/env");
+  REQUIRE(set != process.argv.end());
+  CHECK(std::ranges::find(set, process.argv.end(), "LD_LIBRARY_PATH=/opt/x") != process.argv.end());
+  CHECK(std::ranges::find(set, process.argv.end(), "USER=nobody") != process.argv.end());
+  CHECK(Words(process.argv.end() - 2, process.argv.end()) == Words{"/usr/bin/nice", "/bin/true"});
+  for (const std::string& line : process.env) CHECK_FALSE(line.starts_with("LD_"));
 }
