@@ -99,7 +99,8 @@ def size(count):
 
 
 def metric_of(sample, metric):
-    if metric in ("rate", "throughput", "files", "runs"):  # beside each other, bodies are of one size
+    # Beside each other, bodies are of one size.
+    if metric in ("rate", "throughput", "files", "runs"):
         return sample["messages"] / sample["seconds"]
     if metric == "cost":
         return sample["server_seconds"] / sample["messages"] * 1e9
@@ -401,7 +402,6 @@ def file_row(line, body):
 
 FILE_HEAD = ["speed", "ratio", "server CPU per file", *ECHO_HEAD[3:]]
 
-
 def exec_row(line):
     return [
         with_spread(line["rate"], number),
@@ -416,6 +416,7 @@ def exec_row(line):
 
 EXEC_HEAD = ["runs/s", "ratio", "its own CPU per run", "ratio", "CPU of what it ran",
              "an echo meanwhile, p50", "p99", "longest"]
+
 
 GROUPS = {
     "targets": "The points of the targets",
