@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -71,7 +72,8 @@ class Runner {
     epoll_event event{.events = EPOLLIN, .data = {.u64 = told}};
     check(::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0, "epoll_ctl");
   }
-  // A child that has not come to close what it does not keep has it still, and so had epoll.
+  // What is closed here alone may still be told of: a child has it until its exec is through, and
+  // posix_spawn does not wait for that.
   void close(int descriptor) {
     check(::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr) == 0, "epoll_ctl");
     ::close(descriptor);
