@@ -8,8 +8,8 @@ from measure import Line, Server
 
 MIB = 1024 * 1024
 
-# How much memory a process holds that starts programs. A short run is about no numbers, and it takes
-# long to fork half a GiB.
+# How much memory a process holds that starts programs. A short run is about no numbers, and half a
+# GiB takes long to fork.
 HELD = {"small": 10 * MIB, "large": 512 * MIB}
 HELD_SHORT = {"small": 10 * MIB, "large": 16 * MIB}
 
