@@ -72,12 +72,18 @@ TARGETS = [
            group="files", kind="small synced put"),
     Target("get 10,000 files of 4 KiB", "files", "none", "nginx", ">=", 0.7, 1.0,
            group="files", kind="small get"),
+    *(Target(f"/bin/true, {text} held, {cores}", "runs", f"exec_{held}_{which}",
+             f"posix_spawn_{held}_{which}", ">=", 0.8, 0.9,
+             group="exec", held=held, cores=which)
+      for held, text in (("small", "10 MiB"), ("large", "512 MiB"))
+      for which, cores in (("one", "one core"), ("both", "both cores"))),
 ]
 METRICS = {
     "cost": "server CPU each",
     "rate": "messages/s",
     "throughput": "MB/s",
     "files": "speed",
+    "runs": "runs/s",
     "memory": "bytes",
 }
 
@@ -93,10 +99,14 @@ def size(count):
 
 
 def metric_of(sample, metric):
-    if metric in ("rate", "throughput", "files"):  # beside each other, bodies are of one size
+    # Beside each other, bodies are of one size.
+    if metric in ("rate", "throughput", "files", "runs"):
         return sample["messages"] / sample["seconds"]
     if metric == "cost":
         return sample["server_seconds"] / sample["messages"] * 1e9
+    if metric == "all_cost":  # with that of the programs which a server has run
+        spent = sample["server_seconds"] + sample["children_busy"] * sample["seconds"]
+        return spent / sample["messages"] * 1e9
     if metric == "memory":
         return sample["bytes_per_connection"]
     return sample[metric]
@@ -127,13 +137,17 @@ def line_summary(point, name):
     metrics = ["rate", "cost", "p50_us", "p99_us", "p999_us", "server_core_busy", "load_core_busy"]
     if point.kind == "idle":
         metrics = ["rate", "cost", "memory", "idle_busy", "server_core_busy", "load_core_busy"]
+    if point.kind == "exec":
+        metrics += ["all_cost", "most_us"]
     if point.kind == "rate":
         metrics += ["late_p99_us", "skipped"]
     summary = {key: spread([metric_of(sample, key) for sample in samples]) for key in metrics}
     summary["saturated"] = saturated(samples)
     summary["rates"] = [round(metric_of(sample, "rate"), 1) for sample in samples]
     summary["costs"] = [round(metric_of(sample, "cost"), 2) for sample in samples]
-    for metric in ("rate", "cost"):
+    for metric in ("rate", "cost", "all_cost"):
+        if metric not in summary:
+            continue
         of = ratios(point.results, metric, name, baseline(point))
         if of and name != baseline(point):
             summary[f"{metric}_ratio"] = spread(of)
@@ -158,7 +172,7 @@ def verdict(target, values):
 def target_summary(target, points, titles):
     values = []
     for point in points:
-        if any(getattr(point, key) != value for key, value in target.where.items()):
+        if any(getattr(point, key, None) != value for key, value in target.where.items()):
             continue
         if target.beside is None:
             samples = [sample for sample in point.results.get(target.line, []) if sample]
@@ -393,6 +407,24 @@ def file_row(line, body):
 
 FILE_HEAD = ["speed", "ratio", "server CPU per file", *ECHO_HEAD[3:]]
 
+
+def exec_row(line):
+    return [
+        with_spread(line["rate"], number),
+        beside(line, "rate"),
+        times(line["cost"]),
+        beside(line, "cost"),
+        times(line["all_cost"]),
+        beside(line, "all_cost"),
+        *(times({key: value * 1e3 for key, value in line[metric].items()})
+          for metric in ("p50_us", "p99_us", "most_us")),
+    ]
+
+
+EXEC_HEAD = ["runs/s", "ratio", "its own CPU per run", "ratio", "with the program's", "ratio",
+             "an echo meanwhile, p50", "p99", "longest"]
+
+
 GROUPS = {
     "targets": "The points of the targets",
     "handlers": "A stranger's handlers, in one process with the built-in echo",
@@ -402,6 +434,7 @@ GROUPS = {
     "body": "Cost against the size of the body",
     "load": "Latency against the load that is offered",
     "files": "Transfers of files",
+    "exec": "Runs of programs, four at once",
     "echo": "Echo: bodies, connections and depths",
 }
 PLOTS = {
@@ -426,6 +459,8 @@ def group_table(result, group):
             row, head = rate_row, RATE_HEAD
         elif group == "files":
             row, head = functools.partial(file_row, body=point["body"]), FILE_HEAD
+        elif group == "exec":
+            row, head = exec_row, EXEC_HEAD
         for line, values in point["lines"].items():
             rows.append([name, result["titles"][line]] + row(values))
             name = ""
