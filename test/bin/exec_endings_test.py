@@ -65,7 +65,8 @@ class Told(ExecTest):
         for number in sorted(HARMLESS):
             ended = self.run_shell(client, f"kill -{number} $$; exit 5")
             self.assertEqual(ended.how, ("ok", 5, None))
-        ended = self.run_shell(client, "kill -STOP $$; exit 5", timeout_ms=300)
+        self.begin_limited(client, "echo up; kill -STOP $$; exit 5")
+        ended = self.finish(client)
         self.assertEqual(ended.how, ("error", None, signal.SIGKILL))
         self.assertTrue(ended.header["timed_out"])
 
@@ -195,12 +196,14 @@ class BrokenEnds(ExecTest):
             self.assert_nothing_left()
 
     def test_its_time_is_over(self):
-        process = self.start_exec("--timeout", "0.5", "exec", "--shell", POLITE)
-        self.assertIn("deadline_exceeded", self.assert_ends(process, 124))
-        header, _ = self.connect().request({"cmd": "exec", "shell": POLITE, "timeout_ms": 300})
-        self.assert_error(header, "deadline_exceeded")
-        self.assertEqual((header["exit_code"], header["timed_out"], header["killed_by"]),
-                         (0, True, "timeout"))
+        client = self.connect()
+        self.begin_limited(client, POLITE)
+        ended = self.finish(client)
+        self.assert_error(ended.header, "deadline_exceeded")
+        self.assertEqual((ended.header["exit_code"], ended.header["timed_out"],
+                          ended.header["killed_by"]), (0, True, "timeout"))
+        done = self.cleave("--timeout", "0.5", "exec", "--shell", POLITE, status=124)
+        self.assertIn(b"deadline_exceeded", done.stderr)
 
     def test_it_is_cancelled(self):
         process = self.start_exec("exec", "--shell", POLITE)
