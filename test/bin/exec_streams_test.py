@@ -15,6 +15,7 @@ from process_facts import eventually, memory
 from support import PATIENCE
 
 ENDLESS = 10_000_000_000 if LONG else (64 if SANITIZED else 256) * MIB
+ENDLESS_SECONDS = 600
 # What waits in pipes, sockets and the daemon together.
 ON_ITS_WAY = 16 * MIB
 
@@ -45,7 +46,7 @@ class Output(Streams):
     def test_output_without_end_comes_whole_to_a_slow_reader_and_takes_no_memory(self):
         client = self.connect(receive_buffer=65_536)
         before = memory(self.pid, "VmRSS")
-        client.send_frame({"cmd": "exec", "id": 1,
+        client.send_frame({"cmd": "exec", "id": 1, "timeout_ms": ENDLESS_SECONDS * 1_000,
                            "argv": ["head", "-c", str(ENDLESS), "/dev/zero"]})
         (program,) = self.wait_for_processes(1)
         read, pauses = 0, 0
@@ -68,7 +69,8 @@ class Output(Streams):
 
     def test_the_same_through_cleave(self):
         before = memory(self.pid, "VmRSS")
-        process = self.start("exec", "head", "-c", str(ENDLESS), "/dev/zero",
+        process = self.start("--timeout", str(ENDLESS_SECONDS), "exec",
+                             "head", "-c", str(ENDLESS), "/dev/zero",
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0)
         (program,) = self.wait_for_processes(1)
         read, pauses = 0, 0
