@@ -197,8 +197,10 @@ Result<StartedProcess> StartedProcess::start(const ProcessOptions& options) {
     return fail(Errc::invalid_argument,
                 "a program's arguments, environment and directory cannot hold a zero byte");
   }
-  // Looked at here because afterwards a missing directory looks like a missing program.
-  if (!options.cwd.empty() && ::faccessat(AT_FDCWD, options.cwd.c_str(), X_OK, AT_EACCESS) != 0) {
+  // Looked at here because afterwards a missing directory looks like a missing program. What is no
+  // directory has nothing inside.
+  const std::string inside = options.cwd + "/.";
+  if (!options.cwd.empty() && ::faccessat(AT_FDCWD, inside.c_str(), X_OK, AT_EACCESS) != 0) {
     const int error = errno;
     return fail(error == EACCES ? Errc::permission_denied : Errc::not_found,
                 "the directory '" + options.cwd + "' cannot be entered: " + system_text(error));

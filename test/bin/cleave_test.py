@@ -228,6 +228,9 @@ class Exec(AgainstTheDaemon):
         self.assertEqual(self.output("exec", "printf", "%s|", "--json", "--", "[a,b]", "", "-q"),
                          b"--json|--|[a,b]||-q|")
         self.assertEqual(self.output("exec", "--", "echo", "a"), b"a\n")
+        hostile = ["; echo out", "$(echo out)", "`echo out`", "a\nb", "-rf", "*", "'", '"', "\\", "@a"]
+        self.assertEqual(self.output("exec", "printf", "%s\\0", *hostile),
+                         b"".join(each.encode() + b"\0" for each in hostile))
 
     def test_standard_input_and_output_are_binary_and_of_any_size(self):
         data = os.urandom(8 * MIB)

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 from client_case import ClientTest
+from python_client import Client
 from support import Daemon
 
 COMMANDS = """
@@ -22,19 +23,55 @@ more = { one_of = ["a", "b"], list = true, required = false }
 argv = ["/bin/sleep", "1000"]
 timeout_ms = 200
 """
+RULES = """
+[commands.any]
+argv = ["/usr/bin/printf", "%s\\\\0", "{first}", "{more...}"]
+[commands.any.args]
+first = { pattern = ".*", may_begin_with_dash = true }
+more = { pattern = ".*", may_begin_with_dash = true, list = true, required = false }
+
+[commands.word]
+argv = ["/usr/bin/printf", "%s", "{it}"]
+args.it = { pattern = "[a-z]+" }
+
+[commands.dash]
+argv = ["/usr/bin/printf", "%s", "{it}"]
+args.it = { pattern = ".*" }
+
+[commands.choice]
+argv = ["/usr/bin/printf", "%s", "{it}"]
+args.it = { one_of = ["a", "b"] }
+
+[commands.number]
+argv = ["/usr/bin/printf", "%s", "{it}"]
+args.it = { min = 0, max = 9 }
+
+[commands.file]
+argv = ["/usr/bin/printf", "%s", "{it}"]
+args.it = { below = "/etc" }
+"""
+HOSTILE = ["-rf", "--help", "-", "; echo out", "&& echo out", "| cat", "$(echo out)", "`echo out`",
+           "${IFS}", "a\nb", "a\n", "\r", "'", '"', "\\", "*", "~", "@file", "#", "!", ">out", "a b", "",
+           "{who}", "%s", "\t", "\x1b[31m", "\u2028", "中文"]
 
 
-class NamedCommands(ClientTest):
+class NamedCommandsTest(ClientTest):
+    commands = None
+
     def setUp(self):
         super().setUp()
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="cleave-test-")))
-        (folder / "commands.toml").write_text(COMMANDS, encoding="utf-8")
+        (folder / "commands.toml").write_text(self.commands, encoding="utf-8")
         self.daemon = self.enterContext(
             Daemon("--exec", str(folder / "commands.toml"), "--log-format", "json"))
         self.url = self.daemon.url
 
     def run_record(self):
         return json.loads(self.daemon.wait_for_log('"event":"run"'))
+
+
+class Commands(NamedCommandsTest):
+    commands = COMMANDS
 
     def test_one_is_run_by_its_name_and_ends_as_it_ended(self):
         done = self.cleave("exec", "--name", "greet", "who=a b; $(c)", "times=3", 'more=["a","b"]',
@@ -71,6 +108,49 @@ class NamedCommands(ClientTest):
         for words in (["--tty", "true"], ["--name", "greet", "who"], ["--name", "a", "--shell", "b"],
                       []):
             self.sentence("exec", *words, status=2)
+
+
+class Rules(NamedCommandsTest):
+    commands = RULES
+
+    def request(self, client, name, **args):
+        return client.request({"cmd": "exec", "name": name, "args": args})
+
+    def test_what_a_rule_allows_is_one_argument_whatever_is_in_it(self):
+        with Client(self.daemon.address) as client:
+            for value in HOSTILE:
+                with self.subTest(value):
+                    header, body = self.request(client, "any", first=value)
+                    self.assertEqual((header["exit_code"], body), (0, value.encode() + b"\0"))
+                    self.assertEqual(self.output("exec", "--name", "any", "first=" + value), body)
+                    for _ in "12":
+                        self.assertEqual(json.loads(self.run_record()["argv"])[2:], [value])
+            header, body = self.request(client, "any", first="", more=HOSTILE)
+            self.assertEqual((header["exit_code"], body),
+                             (0, b"".join(each.encode() + b"\0" for each in ["", *HOSTILE])))
+
+    def test_what_no_rule_allows_starts_nothing(self):
+        begins_with_dash = [value for value in HOSTILE if value.startswith("-")]
+        refused = [("word", value) for value in HOSTILE]
+        refused += [("dash", value) for value in begins_with_dash]
+        refused += [("choice", value) for value in [*HOSTILE, "ab", "a b", "A"]]
+        refused += [("number", value) for value in [*HOSTILE, "10", "-1", "1;", "0x1", "1e0", " 1"]]
+        refused += [("file", value) for value in [
+            *begins_with_dash, "/etc/passwd", "..", "../etc/passwd", "a/../../etc/passwd", "a\nb", "",
+            "./passwd", "a\\b"]]
+        with Client(self.daemon.address) as client:
+            for name, value in refused:
+                with self.subTest(name, value=value):
+                    header, _ = self.request(client, name, it=value)
+                    self.assertEqual((header["status"], header["code"]),
+                                     ("error", "invalid_argument"))
+                    self.sentence("exec", "--name", name, "it=" + value, status=255)
+            header, _ = self.request(client, "word", it="a\0")
+            self.assertEqual(header["code"], "invalid_argument")
+            # Of what the rules do allow, this is the first that ran.
+            header, body = self.request(client, "word", it="allowed")
+            self.assertEqual((header["exit_code"], body), (0, b"allowed"))
+        self.assertEqual(json.loads(self.run_record()["argv"])[-1], "allowed")
 
 
 if __name__ == "__main__":
