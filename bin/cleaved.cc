@@ -225,6 +225,9 @@ int serve(const CommandLine& command_line, const Config& config) {
   if (!offers) return give_up(offers.error(), kWrongUsage);
   Result<std::unique_ptr<Loop>> loop = Loop::create();
   if (!loop) return give_up(loop.error(), kFailed);
+  // Threads of the pool are made at its first work, and libuv ends the process where it can make
+  // none: now, and not in the middle of its work.
+  (*loop)->offload([] {}, [] {}, Lane::disk);
   const int status = serve_on(**loop, command_line, config, *std::move(inherited));
   end_soon(status);
   return status;

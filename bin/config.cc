@@ -144,7 +144,7 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   if (key == "listen") return set(config.listen, strings_from(node), place);
   if (key == "root") return set(config.root, word(folder), place);
   if (key == "exec") return set_exec(config, string_from(node), place);
-  if (key == "exec_cgroup") return set(config.exec_cgroup, word(folder), place);
+  if (key == "exec_cgroup") return set(config.exec_cgroup, string_from(node), place);
   if (key == "durability") {
     return set(config.store.durability,
                word([](const std::string& text) { return one_of(kDurabilities, text); }), place);

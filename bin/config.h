@@ -25,11 +25,11 @@ struct Config {
   // Empty: the inherited sockets, and where there are none, kDefaultListen.
   std::vector<std::string> listen = {};
   std::string root = "./file_upload";
-  ExecOptions exec = {};        // the key `exec` is its mode, or the file of its commands
-  std::string exec_file = {};   // empty: its mode has none
-  std::string exec_text = {};   // what is in that file
+  ExecOptions exec = {};         // the key `exec` is its mode, or the file of its commands
+  std::string exec_file = {};    // empty: its mode has none
+  std::string exec_text = {};    // what is in that file
   std::string exec_cgroup = {};  // empty: runs have none of their own
-  FileStoreOptions store = {};  // the key `durability` is one of it
+  FileStoreOptions store = {};   // the key `durability` is one of it
   bool insecure = false;
   LogFormat log_format = LogFormat::text;
   LogLevel log_level = LogLevel::info;

@@ -27,10 +27,11 @@ struct LoopOptions {
 };
 
 // Offloaded work runs in libuv's pool: four threads, or what UV_THREADPOOL_SIZE says when the first
-// work comes, 1 to 1,024. They are shared out, so that work which waits for what does not come
-// holds up its own kind only. A lane of a loop has at most its half of the threads at a time (of an
-// odd number `general` has the one more); what is beyond that waits in the lane, first in, first
-// out. A single thread is shared by both, and loops share the pool: give it threads for each.
+// work comes, 1 to 1,024 (libuv ends the process if it cannot make them). They are shared out, so
+// that work which waits for what does not come holds up its own kind only. A lane of a loop has at
+// most its half of the threads at a time (of an odd number `general` has the one more); what is
+// beyond that waits in the lane, first in, first out. A single thread is shared by both, and loops
+// share the pool: give it threads for each.
 enum class Lane : std::uint8_t {
   general,  // computes, or waits for what has a deadline of its own
   disk,     // opens, reads, writes, syncs or removes files: a disk can hang, or be far away

@@ -15,7 +15,8 @@ namespace cleave {
 inline namespace v0 {
 
 // For replies that name their size first. Gathers both outputs of a run, which is given up with the
-// error `overloaded` when the server has no memory for more, and answers when it has ended. Kept by shared pointers.
+// error `overloaded` when the server has no memory for more, and answers when it has ended. Kept by
+// shared pointers.
 class GatheredRun : public Handler, public std::enable_shared_from_this<GatheredRun> {
  public:
   GatheredRun(Programs& programs, ReplyToken token)

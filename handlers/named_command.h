@@ -122,9 +122,9 @@ struct NamedProcess {
                                                          const std::optional<Value>& env);
 // What is started, with what stands in front of it. Variables are set behind a change of the user:
 // some would bring the programs that make it to run others. Looks at files and users, from any
-// thread, and for as long as a disk takes. `permission_denied` for a path that is or leads through a symbolic
-// link; `not_found` or `permission_denied` for a program that what stands in front of it could not
-// start, and could say so by an exit status only.
+// thread, and for as long as a disk takes. `permission_denied` for a path that is or leads through
+// a symbolic link; `not_found` or `permission_denied` for a program that what stands in front of it
+// could not start, and could say so by an exit status only.
 [[nodiscard]] CLEAVE_API Result<ProcessOptions> complete(const NamedCommand& command,
                                                          NamedProcess named);
 // For `help`: `{"name":…,"summary":…,"arguments":[…]}`.

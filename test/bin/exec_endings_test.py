@@ -35,7 +35,8 @@ DEADLY = sorted(set(range(1, 32)) - HARMLESS - {signal.SIGSTOP} | REAL_TIME)
 CORE_FILES = not pathlib.Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/", "@"))
 CORE_ALLOWED = resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
 # It ends well when it is told to end.
-POLITE = "trap 'exit 0' TERM; echo up; sleep 1000"
+# The trap is run when `sleep` has ended, which the signal ends as well, or before.
+POLITE = "trap 'exit 0' TERM; sleep 1000 & echo up; wait"
 
 
 class Told(ExecTest):

@@ -64,7 +64,7 @@ class ReadmeTest(unittest.TestCase):
                         self.assertIn(f'"{named}"', files[name])
                     else:
                         for test in named.split(", "):
-                            self.assertIn(f"def {test}(self)", files[name])
+                            self.assertRegex(files[name], rf"(def {test}\(self\)|class {test}\()")
 
 
 if __name__ == "__main__":
