@@ -80,15 +80,16 @@ std::size_t signal_marked(const Fd& proc, const Marks& marks, int signal,
 }
 
 // First they are all stopped, so that none forks, or takes the place of one that has gone under a
-// limit of processes, while others are being looked for.
+// limit of processes, while others are being looked for. Two looks in a row have to find nobody: in
+// the middle of execve(2) a process has no environment to be seen.
 template <typename Marks>
 void kill_marked(const Marks& marks) {
   const Fd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!proc) return;
   const auto end = std::chrono::steady_clock::now() + kChase;
   std::set<std::string> stopped;
-  while (signal_marked(proc, marks, SIGSTOP, stopped) > 0) {
-    if (std::chrono::steady_clock::now() > end) break;
+  for (int in_vain = 0; in_vain < 2 && std::chrono::steady_clock::now() < end;) {
+    in_vain = signal_marked(proc, marks, SIGSTOP, stopped) == 0 ? in_vain + 1 : 0;
   }
   std::set<std::string> killed;
   if (!stopped.empty()) signal_marked(proc, marks, SIGKILL, killed);
