@@ -34,8 +34,8 @@ DEADLY = sorted(set(range(1, 32)) - HARMLESS - {signal.SIGSTOP} | REAL_TIME)
 # The core file lies where the program runs, and is not handed to somebody who asks for more.
 CORE_FILES = not pathlib.Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/", "@"))
 CORE_ALLOWED = resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
-# It ends well when it is told to end.
-POLITE = "trap 'exit 0' TERM; echo up; sleep 1000"
+# It ends well when it is told to end, at any time from its first word on.
+POLITE = "trap 'exit 0' TERM; echo up; sleep 1000 & wait"
 
 
 class Told(ExecTest):
@@ -346,7 +346,8 @@ class NoStart(ExecTest):
         os.chown(daemon.folder, user, user)
         with daemon:
             self.daemon = daemon
-            self.assert_echoes(self.connect())
+            # Whose own threads are there: it starts them when files are asked for.
+            self.assert_ok(self.connect().request({"cmd": "list"})[0])
             self.allow_processes("1:", user)
             self.assert_no_start(self.connect(), "io_error", "Resource temporarily unavailable",
                                  "true")
@@ -395,7 +396,8 @@ class TheLog(ExecTest):
         return 6
 
     def test_in_json(self):
-        with self.another("--exec", "shell", "--log-format", "json") as daemon:
+        with self.another("--exec", "shell", "--log-format", "json",
+                          config=self.config) as daemon:
             with Client(daemon.address) as client:
                 count = self.runs(daemon, client)
             self.assertEqual(daemon.stop(), 0)
@@ -416,7 +418,7 @@ class TheLog(ExecTest):
             self.assertGreaterEqual(run["duration_ms"], 0)
 
     def test_in_text(self):
-        with self.another("--exec", "shell") as daemon:
+        with self.another("--exec", "shell", config=self.config) as daemon:
             with Client(daemon.address) as client:
                 count = self.runs(daemon, client)
             self.assertEqual(daemon.stop(), 0)

@@ -112,7 +112,7 @@ class Escapes(RemainsTest):
     def test_after_the_daemon(self):
         for signals in (1, 2):
             with self.another("--exec", "shell",
-                              config="[limits]\ndrain_timeout_ms = 100\n") as daemon:
+                              config=self.config + "drain_timeout_ms = 100\n") as daemon:
                 self.daemon = daemon
                 with self.connect() as client:
                     self.escape(client)
