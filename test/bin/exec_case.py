@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -64,7 +65,7 @@ class Ended:
 class ExecTest(DaemonTest, ClientTest):
     """Every test ends with a daemon that serves, and of whose programs nothing is left."""
 
-    config = "[limits]\nexec_kill_grace_ms = 200\n"
+    config = "[limits]\nexec_kill_grace_ms = 200\nexec_linger_ms = 100\n"
 
     def setUp(self):
         self.daemons = []
@@ -114,13 +115,27 @@ class ExecTest(DaemonTest, ClientTest):
                         self.describe(daemon))
         return processes(daemon)
 
+    @staticmethod
+    def stop(daemon, signals=1):
+        """Stops it in order, or at once; the exit status."""
+        daemon.kill(signal.SIGTERM)
+        if signals == 2:
+            daemon.wait_for_log("draining")
+            daemon.kill(signal.SIGTERM)
+        return daemon.wait()
+
+    @staticmethod
+    def running(client):
+        """The requests that run, but for this one."""
+        return json.loads(client.request({"cmd": "stats"})[1])["requests"]["running"] - 1
+
     def begin(self, client, shell=None, **members):
         """A run with an id, 1 unless another is said."""
         what = {"shell": shell} if shell else {}
         client.send_frame({"cmd": "exec", "id": 1} | what | members)
 
     def begin_limited(self, client, shell=None, **members):
-        """A run that said something before its time is over, which is made longer until it is so."""
+        """A run that says something before its time is over: that grows until it is so."""
         for timeout_ms in (500, 2_000, 8_000, 32_000):
             self.begin(client, shell, timeout_ms=timeout_ms, **members)
             header, body = client.recv_frame()

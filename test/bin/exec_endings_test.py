@@ -27,16 +27,16 @@ ROOT = os.geteuid() == 0
 # The stops of a terminal do nothing to who has none.
 HARMLESS = {signal.SIGCONT, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGTSTP,
             signal.SIGTTIN, signal.SIGTTOU}
-DUMPS = {signal.SIGQUIT, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE,
-         signal.SIGSEGV, signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSYS}
+DUMPS = {signal.SIGQUIT, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS,
+         signal.SIGFPE, signal.SIGSEGV, signal.SIGXCPU, signal.SIGXFSZ, signal.SIGSYS}
 REAL_TIME = {34, 35, 50, 63, 64}
 DEADLY = sorted(set(range(1, 32)) - HARMLESS - {signal.SIGSTOP} | REAL_TIME)
 # The core file lies where the program runs, and is not handed to somebody who asks for more.
-CORE_FILES = not pathlib.Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/", "@"))
+CORE_PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern").read_text()
+CORE_FILES = not CORE_PATTERN.startswith(("|", "/", "@"))
 CORE_ALLOWED = resource.getrlimit(resource.RLIMIT_CORE)[1] != 0
-# It ends well when it is told to end.
-# The trap is run when `sleep` has ended, which the signal ends as well, or before.
-POLITE = "trap 'exit 0' TERM; sleep 1000 & echo up; wait"
+# It ends well when it is told to end, at any time from its first word on.
+POLITE = "trap 'exit 0' TERM; echo up; sleep 1000 & wait"
 
 
 class Told(ExecTest):
@@ -127,7 +127,7 @@ class Told(ExecTest):
 class BrokenEnds(ExecTest):
     """The client cannot know an exit code, or there is none. What runs here would end with 0."""
 
-    config = "[limits]\nexec_kill_grace_ms = 200\ndrain_timeout_ms = 100\n"
+    config = ExecTest.config + "drain_timeout_ms = 100\n"
 
     def start_exec(self, *words, url=None):
         """A `cleave` whose program is under way."""
@@ -220,7 +220,8 @@ class BrokenEnds(ExecTest):
         self.assertEqual((run["exit_code"], run["killed_by"]), (0, "cancelled"))
 
     def test_its_output_is_too_long(self):
-        with self.another("--exec", "shell", config="[limits]\nexec_output_bytes = 10_000\n") as daemon:
+        with self.another("--exec", "shell",
+                          config="[limits]\nexec_output_bytes = 10_000\n") as daemon:
             with Client(daemon.address) as client:
                 header, body = client.request(
                     {"cmd": "exec", "shell": "head -c 10001 /dev/zero; exec sleep 1000"})
@@ -266,7 +267,7 @@ class NoStart(ExecTest):
                 ("not_found", "No such file", ""),
                 ("not_found", "Not a directory", "/etc/passwd/program"),
                 ("not_found", "No such file", self.file("interpreter", b"#!/nonexistent\n")),
-                ("permission_denied", "Permission denied", self.file("plain", b"#!/bin/sh\n", 0o644)),
+                ("permission_denied", "Permission denied", self.file("plain", b"#!/bin/sh", 0o644)),
                 ("permission_denied", "Permission denied", str(self.folder)),
                 ("permission_denied", "Exec format error", self.file("noise", b"\0\1\2\3" * 100)),
                 ("permission_denied", "Exec format error", self.file("empty", b"")),
@@ -342,7 +343,7 @@ class NoStart(ExecTest):
 
     @unittest.skipUnless(ROOT, "becomes another user, who can be kept from making processes")
     def test_for_want_of_processes(self):
-        user = 54_322  # a user of its own, whose processes and threads are those of this daemon alone
+        user = 54_322  # of its own, whose processes and threads are those of this daemon alone
         daemon = self.another("--exec", "shell", user=user, group=user)
         os.chown(daemon.folder, user, user)
         with daemon:
@@ -364,12 +365,12 @@ class TheLog(ExecTest):
     """Every run is one line of the log, whatever it is asked to say."""
 
     secret = "S3CRET"
+    words = ["a\nb", "\x1b[31m", "--x=\"y\"", "level=error event=run", "\u2028"]
 
     def runs(self, daemon, client):
         """So many runs that end in all ways, each of which reads and writes a secret."""
         secret = self.secret.encode()
-        request = {"cmd": "exec", "argv": ["tee", "--", "/dev/stderr", "a\nb", "\x1b[31m", "--x=\"y\"",
-                                           "level=error event=run", "\u2028"],
+        request = {"cmd": "exec", "argv": ["tee", "--", "/dev/stderr", *self.words],
                    "cwd": str(self.folder)}
         for more in ({}, {"id": 1}):
             header, body = client.request(request | more, secret)
@@ -396,7 +397,8 @@ class TheLog(ExecTest):
         return 6
 
     def test_in_json(self):
-        with self.another("--exec", "shell", "--log-format", "json") as daemon:
+        with self.another("--exec", "shell", "--log-format", "json",
+                          config=self.config) as daemon:
             with Client(daemon.address) as client:
                 count = self.runs(daemon, client)
             self.assertEqual(daemon.stop(), 0)
@@ -409,15 +411,14 @@ class TheLog(ExecTest):
         self.assertEqual([(run.get("exit_code"), run.get("signal")) for run in runs],
                          [(0, None), (0, None), (None, 9)] + [(None, 15)] * 3)
         for run in runs[:2]:
-            self.assertEqual(json.loads(run["argv"])[3:], ["a\nb", "\x1b[31m", "--x=\"y\"",
-                                                           "level=error event=run", "\u2028"])
+            self.assertEqual(json.loads(run["argv"])[3:], self.words)
             self.assertEqual((run["stdin_size"], run["stdout_size"], run["stderr_size"]), (6, 6, 6))
         for run in runs:
             self.assertTrue(run["peer"].startswith("127.0.0.1:"))
             self.assertGreaterEqual(run["duration_ms"], 0)
 
     def test_in_text(self):
-        with self.another("--exec", "shell") as daemon:
+        with self.another("--exec", "shell", config=self.config) as daemon:
             with Client(daemon.address) as client:
                 count = self.runs(daemon, client)
             self.assertEqual(daemon.stop(), 0)

@@ -4,7 +4,6 @@
 
 import collections
 import contextlib
-import json
 import os
 import pathlib
 import pwd
@@ -17,7 +16,7 @@ import unittest
 
 from daemon_case import LONG, SANITIZED
 from exec_case import ExecTest, processes
-from process_facts import descriptors, eventually
+from process_facts import eventually
 from python_client import Client, frame
 from store_history import seed_of_this_run
 from support import PATIENCE
@@ -26,7 +25,6 @@ ROOT = os.geteuid() == 0
 CAP_SYS_PTRACE = 19
 MAY_TRACE = bool(int(re.search(r"^CapEff:\s+(\w+)", pathlib.Path("/proc/self/status").read_text(),
                                re.M)[1], 16) >> CAP_SYS_PTRACE & 1)
-RUNS = 200 if SANITIZED else 1_000
 KILLS = 200 if LONG else 8 if SANITIZED else 20
 
 # Three generations of sessions, none of which holds a pipe or knows its parent; they outlive the
@@ -42,7 +40,6 @@ until [ -e fled ] && [ $(wc -l <fled) = 3 ]; do :; done
 echo up
 """
 FLED = 3
-FLEE_ONCE = "setsid sh -c 'echo up; exec sleep 1000' & sleep 1000"
 # A hundred and twenty-seven processes by doubling, beside the program.
 BOMB = """
 bomb() {
@@ -55,23 +52,7 @@ exec sleep 1000
 BOMBED = 128
 
 
-class RemainsTest(ExecTest):
-    config = "[limits]\nexec_kill_grace_ms = 200\nexec_linger_ms = 100\n"
-
-    def stop(self, daemon, signals=1):
-        """Stops it, in order or at once; the exit status."""
-        daemon.kill(signal.SIGTERM)
-        if signals == 2:
-            daemon.wait_for_log("draining")
-            daemon.kill(signal.SIGTERM)
-        return daemon.wait()
-
-    def running(self, client):
-        """The requests that run, but for this one."""
-        return json.loads(client.request({"cmd": "stats"})[1])["requests"]["running"] - 1
-
-
-class Escapes(RemainsTest):
+class Escapes(ExecTest):
     def escape(self, client, behind="exec sleep 1000"):
         self.begin(client, ESCAPE + behind, cwd=str(self.daemon.folder))
         self.assertEqual(client.recv_frame()[1], b"up\n")
@@ -112,7 +93,7 @@ class Escapes(RemainsTest):
     def test_after_the_daemon(self):
         for signals in (1, 2):
             with self.another("--exec", "shell",
-                              config="[limits]\ndrain_timeout_ms = 100\n") as daemon:
+                              config=self.config + "drain_timeout_ms = 100\n") as daemon:
                 self.daemon = daemon
                 with self.connect() as client:
                     self.escape(client)
@@ -144,7 +125,7 @@ class Escapes(RemainsTest):
                 self.assert_nothing_left()
 
 
-class Bombs(RemainsTest):
+class Bombs(ExecTest):
     """Forks without end, under a limit of its own. Every other process leaves the group."""
 
     limit = 40
@@ -223,7 +204,7 @@ timeout_ms = 60_000
         self.assert_ended()
 
 
-class Clients(RemainsTest):
+class Clients(ExecTest):
     """Of a client that is killed nothing is left either, whenever that is."""
 
     def setUp(self):
@@ -281,90 +262,6 @@ class Clients(RemainsTest):
                 process.kill()
                 process.wait()
         self.assert_as_before()
-
-
-class Stops(RemainsTest):
-    """A daemon that stops with a hundred programs."""
-
-    count = 100
-    limits = ("[limits]\nexec_max_running = 200\nexec_kill_grace_ms = 200\n"
-              "drain_timeout_ms = {}\n")
-
-    def serve_full(self, shell, drain_timeout_ms):
-        """A daemon whose programs have all said that they are up, and the client that asked."""
-        daemon = self.enterContext(self.another("--exec", "shell",
-                                                config=self.limits.format(drain_timeout_ms)))
-        client = self.enterContext(Client(daemon.address))
-        self.ids = range(1, self.count + 1)
-        for number in self.ids:
-            self.begin(client, shell, id=number, more=True)
-        for _ in self.ids:
-            header, body = client.recv_frame()
-            self.assertEqual((header.get("stream"), body), ("stdout", b"up\n"), header)
-        self.assertGreaterEqual(len(processes(daemon)), self.count)
-        return daemon, client
-
-    def test_they_may_end_by_themselves(self):
-        daemon, client = self.serve_full("echo up; cat; exit 3", 60_000)
-        daemon.kill(signal.SIGTERM)
-        daemon.wait_for_log("draining")
-        for number in self.ids:
-            client.send_frame({"id": number})
-        for last in self.ends(client, self.ids):
-            self.assertEqual((last["status"], last["exit_code"]), ("ok", 3), last)
-        self.assertEqual(daemon.wait(), 0)
-        self.assert_nothing_left(daemon)
-
-    def test_those_that_do_not_are_ended(self):
-        for shell, number in (("echo up; exec sleep 1000", signal.SIGTERM),
-                              (FLEE_ONCE, signal.SIGTERM),
-                              ("trap '' TERM; echo up; while :; do sleep 1000; done",
-                               signal.SIGKILL)):
-            daemon, client = self.serve_full(shell, 100)
-            daemon.kill(signal.SIGTERM)
-            for last in self.ends(client, self.ids):
-                self.assert_error(last, "unavailable")
-                self.assertEqual((last["signal"], last["killed_by"]), (number, "draining"))
-            self.assertEqual(daemon.wait(), 1)
-            self.assert_nothing_left(daemon)
-
-    def test_at_once_at_the_second_signal(self):
-        for shell in ("echo up; exec sleep 1000", FLEE_ONCE,
-                      "trap '' TERM; echo up; while :; do sleep 1000; done"):
-            daemon, _ = self.serve_full(shell, 60_000)
-            self.assertEqual(self.stop(daemon, signals=2), 1)
-            self.assert_nothing_left(daemon)
-
-
-class Masses(RemainsTest):
-    """A thousand runs leave no descriptor, no process and no zombie."""
-
-    config = RemainsTest.config + "exec_max_running = 32\n"
-
-    def run_many(self, connections):
-        clients = [self.connect() for _ in range(connections)]
-        for client in clients:
-            self.assert_echoes(client)
-        before = descriptors(self.pid)
-        flight = 8
-        for first in range(0, RUNS, connections * flight):
-            numbers = range(first, min(first + connections * flight, RUNS))
-            for number in numbers:
-                self.begin(clients[number % connections], f"exit {number % 256}", id=number)
-            for client in range(connections):
-                own = [number for number in numbers if number % connections == client]
-                for number, last in zip(own, self.ends(clients[client], own)):
-                    self.assertEqual((last["status"], last["exit_code"]), ("ok", number % 256))
-        self.assert_nothing_left()
-        self.assertTrue(eventually(lambda: descriptors(self.pid) == before, PATIENCE),
-                        (descriptors(self.pid), before))
-        self.assertEqual(self.running(clients[0]), 0)
-
-    def test_over_one_connection(self):
-        self.run_many(1)
-
-    def test_over_four(self):
-        self.run_many(4)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ argv = ["/usr/bin/printf", "%s", "{it}"]
 args.it = { below = "/etc" }
 """
 HOSTILE = ["-rf", "--help", "-", "; echo out", "&& echo out", "| cat", "$(echo out)", "`echo out`",
-           "${IFS}", "a\nb", "a\n", "\r", "'", '"', "\\", "*", "~", "@file", "#", "!", ">out", "a b", "",
-           "{who}", "%s", "\t", "\x1b[31m", "\u2028", "中文"]
+           "${IFS}", "a\nb", "a\n", "\r", "'", '"', "\\", "*", "~", "@file", "#", "!", ">out", "a b",
+           "", "{who}", "%s", "\t", "\x1b[31m", "\u2028", "中文"]
 
 
 class NamedCommandsTest(ClientTest):
@@ -136,8 +136,8 @@ class Rules(NamedCommandsTest):
         refused += [("choice", value) for value in [*HOSTILE, "ab", "a b", "A"]]
         refused += [("number", value) for value in [*HOSTILE, "10", "-1", "1;", "0x1", "1e0", " 1"]]
         refused += [("file", value) for value in [
-            "/etc/passwd", "..", "../etc/passwd", "a/../../etc/passwd", "a\nb", "",
-            "./passwd", "a\\b"]]
+            "/etc/passwd", "..", "../etc/passwd", "a/../../etc/passwd", "a\nb",
+            "", "./passwd", "a\\b"]]
         with Client(self.daemon.address) as client:
             for name, value in refused:
                 with self.subTest(name, value=value):
