@@ -6,8 +6,8 @@ import asyncio
 from math import ceil
 from pathlib import Path
 from types import TracebackType
-from typing import (Any, AsyncIterator, Awaitable, Dict, List, Mapping, Optional, Sequence, Type,
-                    TypeVar, Union)
+from typing import (Any, AsyncIterator, Awaitable, Dict, List, Mapping, Optional, Sequence, Set,
+                    Type, TypeVar, Union)
 
 from . import files
 from .backoff import Backoff
@@ -30,13 +30,15 @@ _IDEMPOTENT = frozenset(("ping", "help", "limits", "stats", "echo", "upper", "st
 
 
 class AsyncClient:
-    """One connection to a server, for any number of requests at once.
+    """A client of one server, for any number of requests at once.
 
         async with AsyncClient("tcp://127.0.0.1:8080") as client:
             reply = await client.call("upper", body=b"hello")
 
-    It connects when it is first needed, and again when the connection has ended. It belongs to the
-    event loop in which it is used. Whatever fails raises a CleaveError.
+    Requests that fit a frame share a connection, which is made when it is first needed, and again
+    when it has ended. What is streamed has one of its own while it lasts, so that a side that is
+    slow holds up nobody else. A client belongs to the event loop in which it is used. Whatever
+    fails raises a CleaveError.
 
     url               `tcp://HOST:PORT` or `unix:PATH`; without one the environment's CLEAVE_SERVER,
                       or else tcp://127.0.0.1:8080
@@ -45,8 +47,8 @@ class AsyncClient:
     connect_timeout   seconds for a connection to come about
     retries           how often a command without an effect is sent again after a Temporary error
     retry_delay       seconds before the first retry; then twice as long each time, less by chance
-    max_in_flight     requests that are sent before one of them is answered; further ones wait here.
-                      Servers refuse more than 256 unless they are set to another limit
+    max_in_flight     requests that share a connection before one of them is answered; others wait
+                      here. Servers refuse more than 256 unless they are set to another limit
     resume_bytes      files of at least so many bytes are stored as uploads, which go on after a
                       break where they stopped
 
@@ -65,7 +67,8 @@ class AsyncClient:
         self.retry_delay = retry_delay
         self._max_in_flight = max_in_flight
         self.resume_bytes = resume_bytes
-        self._connection: Optional[Connection] = None
+        self._connections: Set[Connection] = set()
+        self._connection: Optional[Connection] = None  # the one that whole requests share
         self._connecting: Optional[asyncio.Task[Connection]] = None
         self._closed = False
 
@@ -77,13 +80,11 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection. What is in flight ends with ConnectionLost."""
+        """Closes the connections. What is in flight ends with ConnectionLost."""
         self._closed = True
-        if self._connecting:
-            self._connecting.cancel()
-        if self._connection:
-            self._connection.end(ConnectionLost("the client was closed"))
-            await self._connection.closed
+        for connection in tuple(self._connections):
+            connection.end(ConnectionLost("the client was closed"))
+            await connection.closed
 
     # ---- Any command
 
@@ -105,8 +106,8 @@ class AsyncClient:
         backoff = Backoff(self.retries if replayable else 0, self.retry_delay, deadline)
         while True:
             try:
-                async with AsyncReply(lambda reply: self._begin(reply, cmd, members or {}, body,
-                                                                deadline)) as reply:
+                async with AsyncReply(lambda reply: self._begin(
+                        reply, cmd, members or {}, body, deadline)) as reply:
                     return await _gather(reply, limit)
             except Temporary:
                 if not await backoff.again():
@@ -228,8 +229,8 @@ class AsyncClient:
         or if nobody knows how it ended.
         """
         out = {"stdout": bytearray(), "stderr": bytearray()}
-        async with self.start(argv, shell=shell, name=name, args=args, cwd=cwd, env=env, body=body,
-                              timeout=timeout) as program:
+        members = exec_members(argv, shell, name, args, cwd, env)
+        async with self._execution(members, body, timeout, False) as program:
             async for stream, piece in program:
                 if len(out["stdout"]) + len(out["stderr"]) + len(piece) > limit:
                     raise TooLarge(f"the output is longer than the {limit} bytes that are gathered")
@@ -242,9 +243,12 @@ class AsyncClient:
               timeout: Optional[float] = None) -> AsyncExecution:
         """Runs a program, in an `async with`, and gives its output as it comes. The arguments are
         those of exec()."""
-        members = exec_members(argv, shell, name, args, cwd, env)
+        return self._execution(exec_members(argv, shell, name, args, cwd, env), body, timeout, True)
+
+    def _execution(self, members: Dict[str, Any], body: Body, timeout: Optional[float],
+                   alone: bool) -> AsyncExecution:
         return AsyncExecution(lambda reply: self._begin(reply, "exec", members, body,
-                                                        self._deadline(timeout)))
+                                                        self._deadline(timeout), alone))
 
     # ---- The way of a request
 
@@ -254,19 +258,23 @@ class AsyncClient:
         return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
     async def _begin(self, reply: AsyncReply, cmd: str, members: Mapping[str, Any], body: Body,
-                     deadline: Optional[float]) -> None:
-        connection = await self._within(deadline, self._place())
+                     deadline: Optional[float], alone: bool = False) -> None:
         data = whole(body)
         single = data is not None and len(data) <= FRAME_BYTES
+        alone = alone or not single
+        connection = await self._within(deadline, self._connect() if alone else self._place())
         left = None if deadline is None else deadline - asyncio.get_running_loop().time()
         try:
             request, frame = connection.in_flight.begin(
                 reply, cmd, members, None if left is None else max(1, ceil(left * 1000)),
                 data if data is not None and single else b"", more=not single)
-        except BaseException:
+        except BaseException as error:
             connection.places.release()
+            if alone:
+                connection.end(ConnectionLost("it was of no use"))
             raise
-        reply._start(connection, request, None if deadline is None else deadline + self._grace)
+        reply._start(connection, request, alone,
+                     None if deadline is None else deadline + self._grace)
         connection.write(frame)
         if not single:
             reply._send(body)
@@ -296,15 +304,14 @@ class AsyncClient:
                 raise
 
     async def _connected(self) -> Connection:
-        if self._closed:
-            raise ConnectionLost("the client was closed")
         if self._connection and not self._connection.error:
             return self._connection
         if not self._connecting or self._connecting.done():
             self._connecting = asyncio.ensure_future(self._connect())
             # Those who wait may all have gone when it fails.
             self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._connecting)
+        self._connection = await asyncio.shield(self._connecting)
+        return self._connection
 
     async def _connect(self) -> Connection:
         loop, endpoint = asyncio.get_running_loop(), self._endpoint
@@ -312,8 +319,10 @@ class AsyncClient:
         def make() -> Connection:
             return Connection(self._max_in_flight)
 
+        if self._closed:
+            raise ConnectionLost("the client was closed")
         try:
-            _, self._connection = await asyncio.wait_for(
+            _, connection = await asyncio.wait_for(
                 loop.create_unix_connection(make, endpoint.path) if endpoint.path
                 else loop.create_connection(make, endpoint.host, endpoint.port),
                 self._connect_timeout)
@@ -321,7 +330,11 @@ class AsyncClient:
             raise ConnectionLost(f"{endpoint.url} does not take a connection") from None
         except OSError as error:
             raise ConnectionLost(f"cannot connect to {endpoint.url}: {error}") from error
-        return self._connection
+        if self._closed:  # meanwhile
+            connection.end(ConnectionLost("the client was closed"))
+        self._connections.add(connection)
+        connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
+        return connection
 
 
 async def _gather(reply: AsyncReply, limit: int) -> Reply:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from queue import SimpleQueue
-from typing import (Any, AsyncGenerator, AsyncIterable, AsyncIterator, BinaryIO, Iterable, Iterator,
-                    Optional, Union)
+from contextlib import suppress
+from typing import (Any, AsyncGenerator, AsyncIterable, AsyncIterator, BinaryIO, Generator, Iterable,
+                    Iterator, Optional, Union)
 
 from .wire import FRAME_BYTES
 
@@ -24,91 +24,94 @@ def whole(body: Body) -> Optional[bytes]:
 
 async def pieces(body: Body) -> AsyncGenerator[memoryview, None]:
     """The body in pieces that fit a frame; none is empty."""
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        for view in _cut(body):
+            yield view
+        return
     source = _source(body)
     try:
         async for piece in source:
-            if not isinstance(piece, (bytes, bytearray, memoryview)):
-                raise TypeError(f"a body is made of bytes, not of {type(piece).__name__}")
-            view = memoryview(piece).cast("B")
-            for at in range(0, len(view), FRAME_BYTES):
-                yield view[at:at + FRAME_BYTES]
+            for view in _cut(piece):
+                yield view
     finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            await close()
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+
+
+def _cut(piece: Bytes) -> Iterator[memoryview]:
+    view = memoryview(_checked(piece)).cast("B")
+    for at in range(0, len(view), FRAME_BYTES):
+        yield view[at:at + FRAME_BYTES]
+
+
+def _checked(piece: Bytes) -> Bytes:
+    if not isinstance(piece, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a body is made of bytes, not of {type(piece).__name__}")
+    return piece
 
 
 def _source(body: Any) -> AsyncIterator[Bytes]:
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        return _single(body)
     if hasattr(body, "__aiter__"):
         source: AsyncIterator[Bytes] = body.__aiter__()
         return source
     if hasattr(body, "read"):
-        return _in_thread(_read(body))
+        # read1() gives what is there, so that a pipe's bytes go on as they come.
+        read = getattr(body, "read1", body.read)
+        return _in_thread(iter(lambda: read(FRAME_BYTES), b""))
     if isinstance(body, str) or not hasattr(body, "__iter__"):
         raise TypeError(f"a body is bytes, a binary file or an iterable of bytes, not "
                         f"{type(body).__name__}")
     return _in_thread(body)
 
 
-async def _single(body: Bytes) -> AsyncIterator[Bytes]:
-    yield body
-
-
-def _read(file: BinaryIO) -> Iterator[bytes]:
-    # read1() gives what is there, so that a pipe's bytes go on as they come.
-    read = getattr(file, "read1", file.read)
-    while True:
-        piece = read(FRAME_BYTES)
-        if not piece:
-            return
-        yield piece
-
-
-async def _in_thread(iterable: Iterable[Bytes]) -> AsyncIterator[Bytes]:
-    """Runs an iterable in a thread that works when it is asked for a piece. A thread of a pool
-    would keep the process from ending while the iterable waits."""
+async def _in_thread(iterable: Iterable[Bytes]) -> AsyncGenerator[bytes, None]:
+    """Runs an iterable in a thread of its own, ahead by no more than a frame and a piece. What it
+    has made by the time it is asked goes together, so that small pieces are cheap and none waits.
+    A thread of a pool would keep the process from ending while the iterable waits."""
     loop = asyncio.get_running_loop()
-    asked: SimpleQueue[Optional[asyncio.Future[Any]]] = SimpleQueue()
-    nothing = object()
+    ready = asyncio.Event()
+    changed = threading.Condition()
+    made = bytearray()
+    error: Optional[BaseException] = None
+    ended = stopped = False
 
-    def settle(future: asyncio.Future[Any], piece: Any, error: Optional[BaseException]) -> None:
-        if future.done():  # nobody waits any more
-            return
-        if error is None:
-            future.set_result(piece)
-        else:
-            future.set_exception(error)
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(ready.set)
 
     def work() -> None:
-        iterator: Optional[Iterator[Bytes]] = None
-        while True:
-            future = asked.get()
-            if future is None:
-                break
-            piece, error = nothing, None
-            try:
-                iterator = iter(iterable) if iterator is None else iterator
-                piece = next(iterator, nothing)
-            except BaseException as caught:
-                error = caught
-            try:
-                loop.call_soon_threadsafe(settle, future, piece, error)
-            except RuntimeError:  # the loop has ended
-                break
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
+        nonlocal ended, error
+        try:
+            for piece in iterable:
+                with changed:
+                    changed.wait_for(lambda: stopped or len(made) < FRAME_BYTES)
+                    if stopped:
+                        break
+                    first = not made
+                    made.extend(_checked(piece))
+                if first:
+                    wake()
+            if isinstance(iterable, Generator):
+                iterable.close()
+        except BaseException as caught:
+            error = caught
+        ended = True
+        wake()
 
     threading.Thread(target=work, name="cleave body", daemon=True).start()
     try:
-        while True:
-            future = loop.create_future()
-            asked.put(future)
-            piece = await future
-            if piece is nothing:
-                return
-            yield piece
+        while not ended or made:
+            await ready.wait()
+            ready.clear()
+            with changed:
+                taken = bytes(made)
+                made.clear()
+                changed.notify()
+            if taken:
+                yield taken
+        if error:
+            raise error
     finally:
-        asked.put(None)
+        with changed:
+            stopped = True
+            changed.notify()

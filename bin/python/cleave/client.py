@@ -55,12 +55,12 @@ class Client:
                  grace: float = 5.0, connect_timeout: float = 10.0, retries: int = 3,
                  retry_delay: float = 0.2, max_in_flight: int = 256,
                  resume_bytes: int = 16 * 1024 * 1024) -> None:
-        self._client = AsyncClient(
+        self._client = client = AsyncClient(
             url, timeout=timeout, grace=grace, connect_timeout=connect_timeout, retries=retries,
             retry_delay=retry_delay, max_in_flight=max_in_flight, resume_bytes=resume_bytes)
         started: Future[Tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(_serve(started)), name="cleave",
-                                        daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(_serve(client, started)),
+                                        name="cleave", daemon=True)
         self._thread.start()
         self._loop, stop = started.result()
         # Also where nobody closes it.
@@ -77,8 +77,6 @@ class Client:
 
     def close(self) -> None:
         """Closes the connection. What is in flight ends with ConnectionLost."""
-        if self._stop.alive:
-            self._wait(self._client.close())
         with self._lock:
             self._stop()
         self._thread.join()
@@ -150,10 +148,12 @@ class Client:
             yield from entries
 
 
-async def _serve(started: Future[Tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
-    stop = asyncio.Event()
-    started.set_result((asyncio.get_running_loop(), stop))
-    await stop.wait()
+async def _serve(client: AsyncClient,
+                 started: Future[Tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+    async with client:
+        stop = asyncio.Event()
+        started.set_result((asyncio.get_running_loop(), stop))
+        await stop.wait()
 
 
 class StreamedReply:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from copy import copy
-from typing import List, Optional, Set, cast
+from typing import List, Optional, cast
 
 from .errors import CleaveError, ConnectionLost
 from .in_flight import InFlight
@@ -21,9 +22,6 @@ class Connection(asyncio.Protocol):
         self._transport: Optional[asyncio.Transport] = None
         self._full = False  # the system takes no more just now
         self._writers: List[asyncio.Future[None]] = []  # wait for that to change
-        self._holders: Set[object] = set()
-
-    # ---- Output
 
     def write(self, data: bytes) -> None:
         """Sends whole frames; without waiting, so whoever has many waits for room() before each."""
@@ -39,21 +37,14 @@ class Connection(asyncio.Protocol):
         if self.error:
             raise copy(self.error)
 
-    # ---- Input
-
-    def hold(self, holder: object) -> None:
-        """Reads nothing more until every holder has let go."""
-        if self._transport and not self._holders and not self.error:
+    def pause(self) -> None:
+        """Reads nothing until resume()."""
+        if self._transport:
             self._transport.pause_reading()
-        self._holders.add(holder)
 
-    def let_go(self, holder: object) -> None:
-        if holder in self._holders:
-            self._holders.remove(holder)
-            if self._transport and not self._holders and not self.error:
-                self._transport.resume_reading()
-
-    # ---- Ends
+    def resume(self) -> None:
+        if self._transport:
+            self._transport.resume_reading()
 
     def end(self, error: CleaveError) -> None:
         """Ends the connection, if it has not ended; all in flight ends with the error."""
@@ -61,6 +52,10 @@ class Connection(asyncio.Protocol):
             return
         self.error = error
         if self._transport:
+            end = self._transport.get_extra_info("socket")
+            if self.in_flight and end is not None:
+                # By a reset, so that the server knows at once that nobody waits any more.
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         self.in_flight.fail(error)
         self._wake_writers()
@@ -75,9 +70,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        connection = self._transport.get_extra_info("socket")
-        if connection is not None:  # a peer that has lost its power is noticed some day
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        end = self._transport.get_extra_info("socket")
+        if end is not None:  # a server that has lost its power is noticed some day
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -91,8 +86,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self.end(ConnectionLost(f"the connection broke: {exc}"))
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self.closed.set_result(None)
 
     def pause_writing(self) -> None:
         self._full = True

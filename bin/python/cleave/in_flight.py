@@ -49,6 +49,9 @@ class InFlight:
         self._request: Optional[Request] = None  # whose frame arrives
         self._head = Head(None, 0, False, {})
 
+    def __len__(self) -> int:
+        return len(self._requests)
+
     # ---- What is to be sent
 
     def begin(self, receiver: Optional[Receiver], cmd: str, members: Mapping[str, Any],

@@ -10,7 +10,7 @@ from typing import Any, Awaitable, Callable, Deque, Dict, Optional, Tuple, Type,
 
 from .body import Body, pieces
 from .connection import Connection
-from .errors import CleaveError, DeadlineExceeded
+from .errors import CleaveError, ConnectionLost, DeadlineExceeded
 from .in_flight import Request
 
 # Pieces that wait for their reader. Beyond this the connection is not read.
@@ -37,9 +37,8 @@ class AsyncReply:
                 ...
         print(reply.members["file_size"])
 
-    Pieces have the sizes in which the network brings them. Whoever does not ask for the next one
-    slows the server down, and with it everything else on this connection: bulk goes by a client
-    of its own. Leaving the `with` before the end cancels the request.
+    Whoever does not ask for the next piece slows the server down, and nobody else: what is streamed
+    has a connection of its own. Leaving the `with` before the end cancels the request.
     """
 
     def __init__(self, begin: Callable[[AsyncReply], Awaitable[None]]) -> None:
@@ -48,6 +47,7 @@ class AsyncReply:
         self.members: Dict[str, Any] = {}
         self._connection: Optional[Connection] = None
         self._request: Optional[Request] = None
+        self._alone = False  # the connection is ours
         self._pieces: Deque[Tuple[str, bytes]] = deque()  # each with exec's `stream`
         self._held = 0
         self._stream = ""
@@ -88,25 +88,29 @@ class AsyncReply:
                 return None
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        stream, piece = self._pieces.popleft()
-        self._held -= len(piece) + _PIECE_BYTES
+        # All that is there, up to another stream: asking costs more than joining.
+        stream = self._pieces[0][0]
+        parts = []
+        while self._pieces and self._pieces[0][0] == stream:
+            parts.append(self._pieces.popleft()[1])
+            self._held -= len(parts[-1]) + _PIECE_BYTES
         if self._connection and self._held <= _HELD_BYTES // 2:
-            self._connection.let_go(self)
-        return stream, piece
+            self._connection.resume()
+        return stream, b"".join(parts)
 
     def cancel(self) -> None:
         """Asks the server to end the request. It is answered all the same: usually the rest of the
         reply ends with Cancelled, and its members say how far it came."""
-        connection, request = self._connection, self._request
-        if not self._ended and connection and request and not connection.error:
+        if not self._ended and self._connection and self._request:
             self._stop_sending()
-            connection.write(connection.in_flight.cancel(request))
+            self._connection.write(self._connection.in_flight.cancel(self._request))
 
     # ---- The request
 
-    def _start(self, connection: Connection, request: Request, expires: Optional[float]) -> None:
+    def _start(self, connection: Connection, request: Request, alone: bool,
+               expires: Optional[float]) -> None:
         """It is on its way; `expires` is when its reply is not waited for any longer."""
-        self._connection, self._request = connection, request
+        self._connection, self._request, self._alone = connection, request, alone
         if expires is not None:
             error = DeadlineExceeded("no reply came within the time given")
             self._timer = asyncio.get_running_loop().call_at(expires, self._give_up, error)
@@ -140,21 +144,21 @@ class AsyncReply:
     # ---- Its end
 
     def _give_up(self, error: Optional[BaseException]) -> None:
-        """Ends it here. The server is asked to end it too, and what it still says is dropped."""
-        if self._ended:
-            return
-        self.cancel()
-        if self._request:
-            self._request.receiver = None
-        self._end(error)
+        """Ends it here. What the server still says of it is dropped."""
+        if not self._ended:
+            if not self._alone:
+                self.cancel()
+            if self._request:
+                self._request.receiver = None
+            self._end(error)
 
     def _end(self, error: Optional[BaseException]) -> None:
         self._ended, self._error = True, error
         self._stop_sending()
         if self._timer:
             self._timer.cancel()
-        if self._connection:
-            self._connection.let_go(self)
+        if self._alone and self._connection:
+            self._connection.end(ConnectionLost("it has served its purpose"))
         self._wake()
 
     def _wake(self) -> None:
@@ -174,13 +178,9 @@ class AsyncReply:
         self._pieces.append((self._stream, piece))
         self._held += len(piece) + _PIECE_BYTES
         if self._held > _HELD_BYTES and self._connection:
-            self._connection.hold(self)
+            self._connection.pause()
         self._wake()
 
     def on_end(self, members: Dict[str, Any], error: Optional[CleaveError]) -> None:
         self.members = members
         self._end(error)
-        # Answered before all of it was sent: the rest would only be dropped.
-        if self._connection and self._request and not self._connection.error:
-            if not self._request.sent:
-                self._connection.write(self._connection.in_flight.finish(self._request))
