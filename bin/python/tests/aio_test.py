@@ -99,18 +99,15 @@ class HeldTest(unittest.IsolatedAsyncioTestCase):
             self.held = False
 
     async def test_pieces_that_nobody_reads_stop_the_reading_also_if_they_are_tiny(self):
-        asyncio.get_running_loop().set_debug(False)
         for size, count in ((200_000, 6), (1, 5000)):
             with self.subTest(size=size):
                 connection, in_flight, reply = self.Connection(), InFlight(lambda: None), AsyncReply(None)
                 request, _ = in_flight.begin(reply, "get", {})
                 reply._start(connection, request, False, None)
-                # An announced size is not counted, and neither is a frame without a body.
-                for _ in range(5000):
-                    in_flight.receive(encode({"id": 1, "more": True}))
+                # A frame without a body costs nothing.
+                in_flight.receive(encode({"id": 1, "more": True}) * 5000)
                 self.assertFalse(connection.held)
-                for _ in range(count):
-                    in_flight.receive(encode({"id": 1, "more": True}, bytes(size)))
+                in_flight.receive(encode({"id": 1, "more": True}, bytes(size)) * count)
                 self.assertTrue(connection.held)
                 self.assertEqual(len(await reply.read()), size * count)
                 self.assertFalse(connection.held)
