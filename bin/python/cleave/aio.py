@@ -68,8 +68,7 @@ class AsyncClient:
         self._max_in_flight = max_in_flight
         self.resume_bytes = resume_bytes
         self._connections: Set[Connection] = set()
-        self._connection: Optional[Connection] = None  # the one that whole requests share
-        self._connecting: Optional[asyncio.Task[Connection]] = None
+        self._shared: Optional[asyncio.Task[Connection]] = None
         self._closed = False
 
     async def __aenter__(self) -> AsyncClient:
@@ -110,7 +109,7 @@ class AsyncClient:
                         reply, cmd, members or {}, body, deadline)) as reply:
                     return await _gather(reply, limit)
             except Temporary:
-                if not await backoff.again():
+                if self._closed or not await backoff.again():
                     raise
 
     def stream(self, cmd: str, members: Optional[Mapping[str, Any]] = None, body: Body = b"", *,
@@ -118,7 +117,7 @@ class AsyncClient:
         """Sends a request, in an `async with`, and gives its reply as it comes, in constant memory.
         It is sent once. The arguments are those of call()."""
         return AsyncReply(lambda reply: self._begin(reply, cmd, members or {}, body,
-                                                    self._deadline(timeout)))
+                                                    self._deadline(timeout), alone=True))
 
     async def _json(self, cmd: str, timeout: Optional[float]) -> Any:
         return parse_json((await self.call(cmd, timeout=timeout)).body)
@@ -268,13 +267,14 @@ class AsyncClient:
             request, frame = connection.in_flight.begin(
                 reply, cmd, members, None if left is None else max(1, ceil(left * 1000)),
                 data if data is not None and single else b"", more=not single)
-        except BaseException as error:
-            connection.places.release()
+        except BaseException:
             if alone:
                 connection.end(ConnectionLost("it was of no use"))
+            else:
+                connection.places.release()
             raise
-        reply._start(connection, request, alone,
-                     None if deadline is None else deadline + self._grace)
+        expires = None if deadline is None else deadline + self._grace
+        reply._start(connection, request, alone, expires)
         connection.write(frame)
         if not single:
             reply._send(body)
@@ -304,27 +304,21 @@ class AsyncClient:
                 raise
 
     async def _connected(self) -> Connection:
-        if self._connection and not self._connection.error:
-            return self._connection
-        if not self._connecting or self._connecting.done():
-            self._connecting = asyncio.ensure_future(self._connect())
-            # Those who wait may all have gone when it fails.
-            self._connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
-        self._connection = await asyncio.shield(self._connecting)
-        return self._connection
+        """The connection that whole requests share."""
+        shared = self._shared
+        if not shared or (shared.done() and (shared.exception() or shared.result().error)):
+            shared = self._shared = asyncio.ensure_future(self._connect())
+        return await asyncio.shield(shared)
 
     async def _connect(self) -> Connection:
-        loop, endpoint = asyncio.get_running_loop(), self._endpoint
-
-        def make() -> Connection:
-            return Connection(self._max_in_flight)
-
         if self._closed:
             raise ConnectionLost("the client was closed")
+        loop, endpoint = asyncio.get_running_loop(), self._endpoint
+        connection = Connection(self._max_in_flight)
         try:
-            _, connection = await asyncio.wait_for(
-                loop.create_unix_connection(make, endpoint.path) if endpoint.path
-                else loop.create_connection(make, endpoint.host, endpoint.port),
+            await asyncio.wait_for(
+                loop.create_unix_connection(lambda: connection, endpoint.path) if endpoint.path
+                else loop.create_connection(lambda: connection, endpoint.host, endpoint.port),
                 self._connect_timeout)
         except asyncio.TimeoutError:
             raise ConnectionLost(f"{endpoint.url} does not take a connection") from None

@@ -59,8 +59,8 @@ class Client:
             url, timeout=timeout, grace=grace, connect_timeout=connect_timeout, retries=retries,
             retry_delay=retry_delay, max_in_flight=max_in_flight, resume_bytes=resume_bytes)
         started: Future[Tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(_serve(client, started)),
-                                        name="cleave", daemon=True)
+        self._thread = threading.Thread(target=_run, args=(client, started), name="cleave",
+                                        daemon=True)
         self._thread.start()
         self._loop, stop = started.result()
         # Also where nobody closes it.
@@ -148,12 +148,20 @@ class Client:
             yield from entries
 
 
-async def _serve(client: AsyncClient,
-                 started: Future[Tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
-    async with client:
-        stop = asyncio.Event()
-        started.set_result((asyncio.get_running_loop(), stop))
-        await stop.wait()
+def _run(client: AsyncClient,
+         started: Future[Tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+    async def serve() -> None:
+        async with client:
+            stop = asyncio.Event()
+            started.set_result((asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    serving = serve()
+    try:
+        asyncio.run(serving)
+    except OSError as error:  # there is no loop, as without descriptors
+        serving.close()
+        started.set_exception(error)
 
 
 class StreamedReply:

@@ -46,6 +46,7 @@ class InFlight:
         self._requests: Dict[int, Request] = {}
         self._decoder = Decoder()
         self._last_id = 0
+        self._error: Optional[CleaveError] = None
         self._request: Optional[Request] = None  # whose frame arrives
         self._head = Head(None, 0, False, {})
 
@@ -58,6 +59,8 @@ class InFlight:
               timeout_ms: Optional[int] = None, body: bytes = b"",
               more: bool = False) -> Tuple[Request, bytes]:
         """A new request, and its first frame."""
+        if self._error:
+            raise copy(self._error)
         for name in members:
             if name in _RESERVED or name.startswith("_"):
                 raise ValueError(f"the member {name!r} belongs to the wire")
@@ -107,6 +110,7 @@ class InFlight:
 
     def fail(self, error: CleaveError) -> None:
         """The connection has ended, and with it everything in flight."""
+        self._error = error
         requests, self._requests = self._requests, {}
         for request in requests.values():
             if request.receiver and not request.answered:
@@ -134,12 +138,12 @@ class InFlight:
         request, self._request = self._request, None
         assert request
         request.answered = True
+        self._forget_if_over(request)
         if request.receiver:
             members = {**(request.members or {}), **self._head.members}
             members.pop("stream", None)
             error = error_of(members) if members.pop("status") == "error" else None
             request.receiver.on_end(members, error)
-        self._forget_if_over(request)
 
     def _forget_if_over(self, request: Request) -> None:
         if request.sent and request.answered and self._requests.pop(request.id, None):

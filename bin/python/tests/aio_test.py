@@ -85,7 +85,7 @@ class AsyncClientTest(ServerTest, unittest.IsolatedAsyncioTestCase):
                 await call
 
 
-class HeldTest(unittest.IsolatedAsyncioTestCase):
+class HeldTest(unittest.TestCase):
     class Connection:
         """In the place of one whose reading is stopped."""
 
@@ -98,19 +98,22 @@ class HeldTest(unittest.IsolatedAsyncioTestCase):
         def resume(self):
             self.held = False
 
-    async def test_pieces_that_nobody_reads_stop_the_reading_also_if_they_are_tiny(self):
+    def test_pieces_that_nobody_reads_stop_the_reading_also_if_they_are_tiny(self):
         for size, count in ((200_000, 6), (1, 5000)):
             with self.subTest(size=size):
-                connection, in_flight, reply = self.Connection(), InFlight(lambda: None), AsyncReply(None)
-                request, _ = in_flight.begin(reply, "get", {})
-                reply._start(connection, request, False, None)
-                # A frame without a body costs nothing.
-                in_flight.receive(encode({"id": 1, "more": True}) * 5000)
-                self.assertFalse(connection.held)
-                in_flight.receive(encode({"id": 1, "more": True}, bytes(size)) * count)
-                self.assertTrue(connection.held)
-                self.assertEqual(len(await reply.read()), size * count)
-                self.assertFalse(connection.held)
+                asyncio.run(self.receives(size, count))
+
+    async def receives(self, size, count):
+        connection, in_flight, reply = self.Connection(), InFlight(lambda: None), AsyncReply(None)
+        request, _ = in_flight.begin(reply, "get", {})
+        reply._start(connection, request, False, None)
+        # A frame without a body costs nothing.
+        in_flight.receive(encode({"id": 1, "more": True}) * 5000)
+        self.assertFalse(connection.held)
+        in_flight.receive(encode({"id": 1, "more": True}, bytes(size)) * count)
+        self.assertTrue(connection.held)
+        self.assertEqual(len(await reply.read()), size * count)
+        self.assertFalse(connection.held)
 
 
 if __name__ == "__main__":

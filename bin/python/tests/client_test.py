@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The client without asyncio, and what both share, against a cleaved."""
+import contextlib
 import gc
 import io
 import os
 import pathlib
+import resource
 import threading
 import tracemalloc
 import unittest
@@ -76,6 +78,31 @@ class ClientTest(ServerTest):
         self.assertLess(tracemalloc.get_traced_memory()[1], 8 * MIB)
         # What the systems and the server hold is not ours; but somebody has waited for somebody.
         self.assertLess(sizes["ahead"], 48 * MIB)
+
+    def test_a_stream_that_nobody_reads_holds_up_nobody_else(self):
+        body = bytes(16 * MIB)
+        self.client.call("put", {"filename": "a"}, body)
+        with self.client.stream("get", {"filename": "a"}) as reply:
+            first = reply.read()
+            self.assertTrue(self.client.echo(body) == body)
+            self.assertEqual(len(first) + sum(map(len, reply)), len(body))
+        self.assertEqual(reply.members["file_size"], len(body))
+
+    def test_without_descriptors_it_fails_and_does_not_hang(self):
+        self.client.ping()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+        with contextlib.ExitStack() as taken:
+            taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.enter_context(open("/dev/null"))
+            with self.assertRaises(cleave.ConnectionLost):
+                self.client.exec(["cat"], body=iter([b"a connection of its own"]))
+            self.assertEqual(self.client.echo(b"still here"), b"still here")
+        with mock.patch("asyncio.events.new_event_loop", side_effect=OSError("no descriptors")):
+            with self.assertRaisesRegex(OSError, "no descriptors"):
+                cleave.Client(self.server.url)
 
     def test_leaving_a_stream_before_its_end_cancels_it(self):
         closed = threading.Event()
