@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from typing import (Any, AsyncGenerator, AsyncIterable, AsyncIterator, BinaryIO, Generator, Iterable,
-                    Iterator, Optional, Union)
+from typing import (Any, AsyncGenerator, AsyncIterable, AsyncIterator, BinaryIO, Callable, Generator,
+                    Iterable, Iterator, Optional, Union)
 
 from .wire import FRAME_BYTES
 
@@ -56,7 +56,7 @@ def _source(body: Any) -> AsyncIterator[Bytes]:
         return source
     if hasattr(body, "read"):
         # read1() gives what is there, so that a pipe's bytes go on as they come.
-        read = getattr(body, "read1", body.read)
+        read: Callable[[int], bytes] = getattr(body, "read1", body.read)
         return _in_thread(iter(lambda: read(FRAME_BYTES), b""))
     if isinstance(body, str) or not hasattr(body, "__iter__"):
         raise TypeError(f"a body is bytes, a binary file or an iterable of bytes, not "

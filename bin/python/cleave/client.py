@@ -33,7 +33,7 @@ def _waiting(method: Callable[Concatenate[AsyncClient, _P], Coroutine[Any, Any, 
     """A method of AsyncClient as one of Client, that waits for its result."""
 
     @functools.wraps(method)
-    def wait(self: Client, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def wait(self: Client, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return self._wait(method(self._client, *args, **kwargs))
 
     return wait

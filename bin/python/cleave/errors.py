@@ -23,12 +23,19 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Optional, Tuple, Type
 
+_CLASSES: Dict[str, Type[CleaveError]] = {}
+
 
 class CleaveError(Exception):
     """The base of all. `code` is one of the wire's, `message` a sentence, and `members` are the
     other members of the reply; there are none where the error arose here."""
 
     codes: Tuple[str, ...] = ("internal",)  # of the wire, that are said by this class
+
+    def __init_subclass__(cls, codes: Tuple[str, ...] = ()) -> None:
+        super().__init_subclass__()
+        cls.codes = codes or cls.codes
+        _CLASSES.update(dict.fromkeys(codes, cls))
 
     def __init__(self, message: str, *, code: Optional[str] = None,
                  members: Optional[Mapping[str, Any]] = None) -> None:
@@ -41,67 +48,48 @@ class CleaveError(Exception):
         return f"{self.code}: {self.message}"
 
 
-class Refused(CleaveError):
+class Refused(CleaveError,
+              codes=("invalid_argument", "unknown_command", "failed_precondition")):
     """The request has to be another one."""
 
-    codes = ("invalid_argument", "unknown_command", "failed_precondition")
 
-
-class TooLarge(Refused):
+class TooLarge(Refused, codes=("too_large",)):
     """The message names the limit."""
 
-    codes = ("too_large",)
 
-
-class Denied(Refused):
+class Denied(Refused, codes=("permission_denied", "unauthenticated")):
     """Not for you, or not on this server."""
 
-    codes = ("permission_denied", "unauthenticated")
 
-
-class NotFound(Refused):
+class NotFound(Refused, codes=("not_found",)):
     """There is no such thing."""
 
-    codes = ("not_found",)
 
-
-class AlreadyExists(Refused):
+class AlreadyExists(Refused, codes=("already_exists",)):
     """There is one, and it was not to be replaced."""
 
-    codes = ("already_exists",)
 
-
-class ChecksumMismatch(Refused):
+class ChecksumMismatch(Refused, codes=("checksum_mismatch",)):
     """The bytes are not the announced ones. Nothing was stored."""
 
-    codes = ("checksum_mismatch",)
 
-
-class OffsetMismatch(Refused):
+class OffsetMismatch(Refused, codes=("offset_mismatch",)):
     """The member `offset` is the one to go on from."""
 
-    codes = ("offset_mismatch",)
 
-
-class NoSpace(Refused):
+class NoSpace(Refused, codes=("no_space", "quota_exceeded")):
     """The disk is full, or the allowance is used up."""
 
-    codes = ("no_space", "quota_exceeded")
 
-
-class Temporary(CleaveError):
+class Temporary(CleaveError, codes=("unavailable",)):
     """The same request may succeed later. Commands without an effect were tried again already."""
 
-    codes = ("unavailable",)
 
-
-class Busy(Temporary):
+class Busy(Temporary, codes=("busy", "overloaded")):
     """Too much at once."""
 
-    codes = ("busy", "overloaded")
 
-
-class Unavailable(Temporary):
+class Unavailable(Temporary, codes=("unavailable",)):
     """The server is stopping."""
 
 
@@ -110,34 +98,20 @@ class ConnectionLost(Temporary, ConnectionError):
     case nobody knows whether the request was done."""
 
 
-class DeadlineExceeded(CleaveError, TimeoutError):
+class DeadlineExceeded(CleaveError, TimeoutError, codes=("deadline_exceeded",)):
     """The time given ran out."""
 
-    codes = ("deadline_exceeded",)
 
-
-class Cancelled(CleaveError):
+class Cancelled(CleaveError, codes=("cancelled",)):
     """The server ended the request because somebody asked for it."""
 
-    codes = ("cancelled",)
 
-
-class ServerFault(CleaveError):
+class ServerFault(CleaveError, codes=("internal", "io_error")):
     """The server failed, or says a code that is newer than this package."""
 
-    codes = ("internal", "io_error")
 
-
-class ProtocolError(CleaveError):
+class ProtocolError(CleaveError, codes=("protocol_error",)):
     """The stream cannot be trusted any more, and the connection has ended."""
-
-    codes = ("protocol_error",)
-
-
-_CLASSES = {code: kind for kind in (
-    Refused, TooLarge, Denied, NotFound, AlreadyExists, ChecksumMismatch, OffsetMismatch, NoSpace,
-    Busy, Unavailable, DeadlineExceeded, Cancelled, ServerFault, ProtocolError,
-) for code in kind.codes}
 
 
 def error_of(members: Mapping[str, Any]) -> CleaveError:
@@ -147,5 +121,4 @@ def error_of(members: Mapping[str, Any]) -> CleaveError:
         return ProtocolError("the server's error has no code and message")
     rest = {name: value for name, value in members.items()
             if name not in ("status", "code", "message")}
-    kind: Type[CleaveError] = _CLASSES.get(code, ServerFault)
-    return kind(message, code=code, members=rest)
+    return _CLASSES.get(code, ServerFault)(message, code=code, members=rest)

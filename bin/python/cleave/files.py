@@ -91,7 +91,7 @@ class Put:
             members.update(self._upload, offset=offset)
         self._sent = True
         self._went_on = offset > 0
-        with await asyncio.to_thread(open, self._path, "rb") as file:
+        with open(self._path, "rb") as file:
             file.seek(offset)
             return (await self._client.call("put", members, file, timeout=self._timeout)).members
 
@@ -134,7 +134,7 @@ class Get:
     async def run(self) -> Transferred:
         part = self._path.with_name(f".cleave-{secrets.token_hex(4)}.part")
         try:
-            with await asyncio.to_thread(open, part, "xb") as file:
+            with open(part, "xb") as file:
                 fetched = await self._fetch(file)
                 await asyncio.to_thread(self._finish, file)
             self._publish(part)

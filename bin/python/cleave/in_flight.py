@@ -146,7 +146,8 @@ class InFlight:
             request.receiver.on_end(members, error)
 
     def _forget_if_over(self, request: Request) -> None:
-        if request.sent and request.answered and self._requests.pop(request.id, None):
+        if request.sent and request.answered and request.id in self._requests:
+            del self._requests[request.id]
             self._free(request)
 
     def _free(self, request: Request) -> None:

@@ -77,7 +77,8 @@ def member(members: Mapping[str, Any], name: str, kind: type, default: Any = _MI
     if name not in members and default is not _MISSING:
         return default
     value = members.get(name)
-    if type(value) is not kind or (kind is int and value < 0 and name != "mtime_ms"):
+    negative = isinstance(value, int) and value < 0 and name != "mtime_ms"
+    if type(value) is not kind or negative:
         raise ProtocolError(f"{name} is to be {kind.__name__}, and the reply says {value!r:.40}")
     return value
 

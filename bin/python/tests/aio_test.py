@@ -6,7 +6,7 @@ import unittest
 from server import ServerTest
 
 import cleave
-from cleave.in_flight import InFlight
+from cleave.connection import Connection
 from cleave.reply import AsyncReply
 from cleave.wire import encode
 
@@ -85,35 +85,66 @@ class AsyncClientTest(ServerTest, unittest.IsolatedAsyncioTestCase):
                 await call
 
 
-class HeldTest(unittest.TestCase):
-    class Connection:
-        """In the place of one whose reading is stopped."""
+class Transport(asyncio.Transport):
+    """In the place of a socket, whose other end takes four writes and then no more for now."""
 
-        error = None
-        held = False
+    def __init__(self, connection):
+        super().__init__()
+        self.reads = True
+        self.written = 0
+        self.connection = connection
+        connection.connection_made(self)
 
-        def pause(self):
-            self.held = True
+    def write(self, data):
+        self.written += 1
+        if self.written % 4 == 0:
+            self.connection.pause_writing()
 
-        def resume(self):
-            self.held = False
+    def pause_reading(self):
+        self.reads = False
 
-    def test_pieces_that_nobody_reads_stop_the_reading_also_if_they_are_tiny(self):
+    def resume_reading(self):
+        self.reads = True
+
+
+class BackPressureTest(unittest.IsolatedAsyncioTestCase):
+    def begin(self, more):
+        connection, reply = Connection(1), AsyncReply(None)
+        transport = Transport(connection)
+        request, _ = connection.in_flight.begin(reply, "echo", {}, more=more)
+        reply._start(connection, request, False, None)
+        return transport, connection, reply
+
+    async def test_pieces_that_nobody_reads_stop_the_reading_also_if_they_are_tiny(self):
         for size, count in ((200_000, 6), (1, 5000)):
             with self.subTest(size=size):
-                asyncio.run(self.receives(size, count))
+                transport, connection, reply = self.begin(more=False)
+                # A frame without a body costs nothing.
+                connection.data_received(encode({"id": 1, "more": True}) * 5000)
+                self.assertTrue(transport.reads)
+                connection.data_received(encode({"id": 1, "more": True}, bytes(size)) * count)
+                self.assertFalse(transport.reads)
+                self.assertEqual(len(await reply.read()), size * count)
+                self.assertTrue(transport.reads)
 
-    async def receives(self, size, count):
-        connection, in_flight, reply = self.Connection(), InFlight(lambda: None), AsyncReply(None)
-        request, _ = in_flight.begin(reply, "get", {})
-        reply._start(connection, request, False, None)
-        # A frame without a body costs nothing.
-        in_flight.receive(encode({"id": 1, "more": True}) * 5000)
-        self.assertFalse(connection.held)
-        in_flight.receive(encode({"id": 1, "more": True}, bytes(size)) * count)
-        self.assertTrue(connection.held)
-        self.assertEqual(len(await reply.read()), size * count)
-        self.assertFalse(connection.held)
+    async def test_a_body_is_asked_for_no_more_than_is_taken(self):
+        made = 0
+
+        async def pieces():
+            nonlocal made
+            while made < 10:
+                made += 1
+                yield b"piece"
+
+        transport, connection, reply = self.begin(more=True)
+        reply._send(pieces())
+        for taken in (4, 8):
+            for _ in range(100):
+                await asyncio.sleep(0)
+            self.assertEqual((transport.written, made), (taken, taken + 1))
+            connection.resume_writing()
+        await reply._sending
+        self.assertEqual((transport.written, made), (11, 10))
 
 
 if __name__ == "__main__":

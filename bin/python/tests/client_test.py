@@ -84,6 +84,7 @@ class ClientTest(ServerTest):
         self.client.call("put", {"filename": "a"}, body)
         with self.client.stream("get", {"filename": "a"}) as reply:
             first = reply.read()
+            self.assertEqual(self.client.echo(b"short"), b"short")
             self.assertTrue(self.client.echo(body) == body)
             self.assertEqual(len(first) + sum(map(len, reply)), len(body))
         self.assertEqual(reply.members["file_size"], len(body))

@@ -107,6 +107,21 @@ class HostileTest(ServerTest):
             self.client(talk).call("echo", limit=1_000_000)
         self.assertTrue(cancelled.wait(60))
 
+    def test_a_stream_that_is_left_is_reset_so_that_the_server_knows_at_once(self):
+        ends = []
+
+        def talk(peer):
+            peer.send({"id": peer.request()[0]["id"], "more": True}, b"piece")
+            try:
+                ends.append(peer.receive())
+            except OSError as error:
+                ends.append(type(error))
+
+        with self.client(talk).stream("get") as reply:
+            self.assertEqual(reply.read(), b"piece")
+        self.server.join()
+        self.assertEqual(ends, [ConnectionResetError])
+
     def test_a_command_without_an_effect_is_tried_again_and_no_other(self):
         def talk(peer):
             peer.receive()
@@ -165,9 +180,7 @@ class HostileTest(ServerTest):
         with self.assertRaisesRegex(cleave.DeadlineExceeded, "no reply came"):
             client.ping(timeout=0.05)
         client.close()
-        self.server.close = lambda: None
-        for thread in self.server._threads[1:]:
-            thread.join()
+        self.server.join()
         self.assertEqual(len(heard), 1)
         self.assertTrue(0 < heard[0][0] <= 50 and heard[0][1])
 

@@ -110,11 +110,16 @@ class Scripted:
         with connection, connection.makefile("rb") as received, suppress(OSError):
             self._talk(Peer(connection, received))
 
+    def join(self):
+        """Waits for the end of the connections that there are."""
+        for thread in self._threads[1:]:
+            thread.join()
+
     def close(self):
         self._listener.shutdown(socket.SHUT_RDWR)  # close() alone does not wake accept()
         self._listener.close()
-        for thread in self._threads:
-            thread.join()
+        self._threads[0].join()
+        self.join()
 
 
 class ServerTest(unittest.TestCase):

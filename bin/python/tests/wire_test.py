@@ -8,7 +8,7 @@ import unittest
 
 import server  # finds the package
 
-from cleave import ProtocolError, Refused, TooLarge
+from cleave import ConnectionLost, ProtocolError, Refused, TooLarge
 from cleave.in_flight import InFlight
 from cleave.wire import Decoder, End, Head, encode, parse_head
 
@@ -149,6 +149,14 @@ class InFlightTest(unittest.TestCase):
             self.in_flight.receive(frame({"id": 1, "status": "ok"}))
         self.in_flight.finish(request)
         self.assertEqual(self.freed, 1)
+
+    def test_nothing_begins_on_a_connection_that_has_ended(self):
+        receiver = Recorder()
+        self.in_flight.begin(receiver, "ping", {})
+        self.in_flight.fail(ConnectionLost("it broke"))
+        self.assertEqual(receiver.seen, [({}, "unavailable: it broke")])
+        with self.assertRaises(ConnectionLost):
+            self.in_flight.begin(receiver, "ping", {})
 
     def test_a_cancel_comes_before_the_end_of_a_body_that_is_left_out(self):
         request, _ = self.in_flight.begin(Recorder(), "put", {}, more=True)
