@@ -67,7 +67,7 @@ class PythonPackageTest(unittest.TestCase):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
                     named = [argument for argument in arguments
-                             if argument.annotation or argument.arg == "self"]
+                             if argument.annotation or argument.arg in ("self", "cls")]
                     with self.subTest(f"{path.name}: {node.name}"):
                         self.assertEqual(named, arguments)
                         self.assertIsNotNone(node.returns)
