@@ -2,6 +2,7 @@
 #include "cleave/handlers/exec.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -669,16 +670,19 @@ TEST_CASE("others of a program's group have the whole grace to clean up") {
   const std::string go = scratch / "go";
   const std::string clean = scratch / "clean";
   REQUIRE(::mkfifo(go.c_str(), 0600) == 0);
+  const Fd held(::open(go.c_str(), O_RDWR | O_CLOEXEC));
   // The shell dies at once; the one in the background, which gave up the output, takes its time.
-  const std::string line = "(trap 'read x <" + go + "; echo >" + clean +
-                           "; exit' TERM; sh -c 'echo $PPID'; exec >&- 2>&-; "
-                           "while :; do sleep 1000 & wait; done) & wait";
+  const std::string line = "(trap '' TERM; sh -c \"echo $$ \\$PPID\"; exec >&- 2>&-; read x <" +
+                           go + "; echo >" + clean + ") & wait";
   ExecServer exec({.mode = ExecMode::shell, .limits = {.exec_kill_grace_ms = 60'000}});
   PlainClient client(exec.server.port());
   client.send(ExecServer::shell_request(line).set("id", 1));
-  const Watched worker(client.read().body);
+  const std::string pids = client.read().body;
+  const Watched shell(pids);
+  const Watched worker(pids.substr(pids.find(' ') + 1));
   client.reset();
-  std::ofstream(go) << "go\n";
+  CHECK(shell.ended());
+  REQUIRE(::write(held.get(), "go\n", 3) == 3);
   CHECK(worker.ended());
   CHECK(std::filesystem::exists(clean));
 }
