@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cleave/core/admission.h"
 #include "cleave/core/endpoint.h"
@@ -61,6 +63,11 @@ class CLEAVE_API Server {
   // the error's sentence, and its wire, command and options count. Takes the descriptor, which goes
   // with the listener; a socket's file stays. `invalid_argument` for what cannot be served.
   [[nodiscard]] Result<std::string> adopt(Fd socket, const Endpoint& how);
+  // Stops listening at a URL that listen() or adopt() has returned; connections that came by it go
+  // on. `not_found` where nothing listens at it.
+  [[nodiscard]] Result<void> unlisten(std::string_view url);
+  // The URLs at which it listens, in the order in which they were added: those of streams first.
+  [[nodiscard]] std::vector<std::string> listening() const;
   // Serves a stream that came from elsewhere: in frames, or as a listener on an endpoint with this
   // wire and command would (whose errors this has, too).
   void serve(std::unique_ptr<Stream> stream);
@@ -69,8 +76,11 @@ class CLEAVE_API Server {
   // Stops in order: closes the listeners, refuses new requests with `unavailable`, lets the running
   // ones finish, then closes each connection. After `limits.drain_timeout_ms` what still runs is
   // cancelled (reason draining), and after `cancel_grace_ms` more the rest is closed. `done(clean)`
-  // comes when nothing is left; clean is false if anything had to be cancelled.
+  // comes when nothing is left; clean is false if anything had to be cancelled. A drain that is
+  // under way is not begun again, and `done` not called.
   void drain(UniqueFunction<void(bool clean)> done);
+  // The same with a time of its own in place of the limit.
+  void drain(Millis timeout, UniqueFunction<void(bool clean)> done);
 
   [[nodiscard]] std::size_t connections() const noexcept;
   // The bytes that are held for all peers now; see Limits::memory_bytes.

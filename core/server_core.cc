@@ -96,6 +96,30 @@ Result<std::string> ServerCore::serve_socket(BoundSocket socket, const Service& 
   return bound;
 }
 
+Result<void> ServerCore::unlisten(std::string_view url) {
+  const Ref<ServerCore> guard(this);  // the observer may end the server
+  const auto is_it = [url](const auto& listener) { return listener->endpoint().url() == url; };
+  if (const auto at = std::ranges::find_if(listeners_, is_it); at != listeners_.end()) {
+    listeners_.erase(at);
+  } else if (const auto datagrams = std::ranges::find_if(datagram_listeners_, is_it);
+             datagrams != datagram_listeners_.end()) {
+    const Ref<DatagramListener> listener = *datagrams;
+    datagram_listeners_.erase(datagrams);
+    listener->close();
+  } else {
+    return fail(Errc::not_found, "nothing listens at '" + std::string(url) + "'");
+  }
+  observer_->on_unlistening(url);
+  return {};
+}
+
+std::vector<std::string> ServerCore::listening() const {
+  std::vector<std::string> urls;
+  for (const auto& listener : listeners_) urls.push_back(listener->endpoint().url());
+  for (const auto& listener : datagram_listeners_) urls.push_back(listener->endpoint().url());
+  return urls;
+}
+
 void ServerCore::close_listeners() {
   Observer& observer = *observer_;  // which may end the server
   for (const std::unique_ptr<Listener>& listener : std::exchange(listeners_, {})) {
@@ -254,14 +278,14 @@ void ServerCore::relieve(Time now) {
   Ref<Connection>(*largest)->end_overloaded();
 }
 
-void ServerCore::drain(UniqueFunction<void(bool clean)> done) {
+void ServerCore::drain(Millis timeout, UniqueFunction<void(bool clean)> done) {
   if (draining_) return;
   const Ref<ServerCore> guard(this);  // the observer may end the server
   draining_ = true;
   drained_ = std::move(done);
   close_listeners();
   if (shut_) return;
-  drain_timer_.start(Millis(options_.limits.drain_timeout_ms));
+  drain_timer_.start(timeout);
   for (const Ref<Connection>& connection : connections_) connection->drain();
   loop_.post([core = Ref<ServerCore>(this)] { core->drained_if_empty(); });
 }
@@ -352,8 +376,17 @@ Result<void> Server::serve(std::unique_ptr<Stream> stream, const Endpoint& endpo
   core_->serve(std::move(stream), *service);
   return {};
 }
+Result<void> Server::unlisten(std::string_view url) {
+  return core_->unlisten(url);
+}
+std::vector<std::string> Server::listening() const {
+  return core_->listening();
+}
 void Server::drain(UniqueFunction<void(bool clean)> done) {
-  core_->drain(std::move(done));
+  core_->drain(Millis(core_->limits().drain_timeout_ms), std::move(done));
+}
+void Server::drain(Millis timeout, UniqueFunction<void(bool clean)> done) {
+  core_->drain(timeout, std::move(done));
 }
 std::size_t Server::connections() const noexcept {
   return core_->connections();

@@ -35,7 +35,9 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] Result<std::string> listen(const Endpoint& endpoint);
   [[nodiscard]] Result<std::string> adopt(Fd inherited, const Endpoint& how);
   void serve(std::unique_ptr<Stream> stream, Service service);
-  void drain(UniqueFunction<void(bool clean)> done);
+  [[nodiscard]] Result<void> unlisten(std::string_view url);
+  [[nodiscard]] std::vector<std::string> listening() const;
+  void drain(Millis timeout, UniqueFunction<void(bool clean)> done);
   // Closes everything; nothing is observed after it.
   void shut();
   void set_limits(const Limits& limits);

@@ -20,7 +20,7 @@ namespace cleave {
 inline namespace v0 {
 namespace {
 
-constexpr std::string_view kPrefix = "run-";
+constexpr std::string_view kRunPrefix = "run-";
 
 std::string reason(int error) {
   return std::generic_category().message(error);
@@ -57,14 +57,14 @@ Result<std::shared_ptr<const RunCgroups>> RunCgroups::open(const std::string& pa
   OrErrno<DirectoryStream> stream = DirectoryStream::open(cgroups->directory_);
   if (!stream) return refuse("cannot be read: " + reason(stream.error()));
   for (std::string_view name = stream->next(); !name.empty(); name = stream->next()) {
-    if (name.starts_with(kPrefix)) left.emplace_back(name.substr(kPrefix.size()));
+    if (name.starts_with(kRunPrefix)) left.emplace_back(name.substr(kRunPrefix.size()));
   }
   for (const std::string& name : left) cgroups->clear(name);
   return cgroups;
 }
 
 Result<std::string> RunCgroups::make(const std::string& name) const {
-  const std::string entry = std::string(kPrefix) + name;
+  const std::string entry = std::string(kRunPrefix) + name;
   if (::mkdirat(directory_.get(), entry.c_str(), 0755) != 0) {
     return fail(Errc::io_error, "no cgroup can be made in '" + path_ + "': " + reason(errno));
   }
@@ -72,7 +72,7 @@ Result<std::string> RunCgroups::make(const std::string& name) const {
 }
 
 void RunCgroups::clear(const std::string& name) const {
-  const std::string entry = std::string(kPrefix) + name;
+  const std::string entry = std::string(kRunPrefix) + name;
   const auto removed = [&] {
     return ::unlinkat(directory_.get(), entry.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT;
   };
