@@ -4,7 +4,11 @@
 #include "cleave/core/reply.h"
 
 #ifdef MISUSE
-cleave::ReplyToken token_made_by_a_handler() { return cleave::ReplyToken(); }
+cleave::ReplyToken token_made_by_a_handler() {
+  return cleave::ReplyToken();
+}
 #else
-cleave::ReplyToken token_made_by_a_handler(cleave::ReplyToken token) { return token; }
+cleave::ReplyToken token_made_by_a_handler(cleave::ReplyToken token) {
+  return token;
+}
 #endif
