@@ -136,7 +136,8 @@ class InstalledTest(unittest.TestCase):
         now = set(exported())
         changes = ["added: " + name for name in sorted(now - recorded)]
         changes += ["removed: " + name for name in sorted(recorded - now)]
-        self.assertEqual(changes, [], "if that is meant: test/packaging/packaging_test.py --record")
+        if changes:
+            self.fail("\n".join(["if that is meant: test/packaging/packaging_test.py --record", *changes]))
 
 
 class EmbeddedTest(unittest.TestCase):
@@ -162,8 +163,8 @@ class EmbeddedTest(unittest.TestCase):
 
     def find_package(self, kind, *options):
         text = readme_blocks("cmake")[0]
-        # Another minor version would be another interface.
-        text += 'find_package(cleave 0.2 QUIET)\nif(cleave_FOUND)\n  message(FATAL_ERROR 0.2)\nendif()\n'
+        # Another minor version would be another interface, an older one as well.
+        text += "find_package(cleave 0.0 QUIET)\nif(cleave_FOUND)\n  message(FATAL_ERROR 0.0)\nendif()\n"
         place = self.project(f"find_package_{kind}", text)
         self.build(place, f"-DCMAKE_PREFIX_PATH={STAGE}", *options)
         self.assertEqual(self.needs_the_shared_one(place / "build/app"), kind == "shared")
