@@ -34,14 +34,14 @@ Buffer Buffer::own(std::string bytes) {
 }
 
 Buffer Buffer::take_front(std::size_t size) {
-  assert(size <= size_);
+  assert(size <= size_ && "more was taken from a Buffer than is in it");
   Buffer front(block_, {data_, size});
   drop_front(size);
   return front;
 }
 
 void Buffer::drop_front(std::size_t size) noexcept {
-  assert(size <= size_);
+  assert(size <= size_ && "more was taken from a Buffer than is in it");
   data_ += size;
   size_ -= size;
   if (size_ == 0) block_ = {};

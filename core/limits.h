@@ -43,7 +43,7 @@ struct Limits {
   std::uint64_t cancel_grace_ms = 5'000;
   std::uint64_t drain_timeout_ms = 30'000;
 
-  [[nodiscard]] HeaderLimits header() const noexcept;
+  [[nodiscard]] CLEAVE_API HeaderLimits header() const noexcept;
 };
 
 // A limit's name, where it is kept, the range it may be set to, and why it has its default.

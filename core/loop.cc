@@ -379,7 +379,7 @@ void Loop::post(UniqueFunction<void()> task) {
 }
 
 void Loop::after(Millis delay, UniqueFunction<void()> task) {
-  assert(on_thread());
+  assert(on_thread() && "a loop was used from another thread; only post() may be");
   if (state_->closing) return;
   auto* timer = new LoopInternals::TimerState(*state_, std::move(task));
   timer->owned_by_loop = true;
@@ -387,7 +387,7 @@ void Loop::after(Millis delay, UniqueFunction<void()> task) {
 }
 
 void Loop::offload(UniqueFunction<void()> work, UniqueFunction<void()> done, Lane lane) {
-  assert(on_thread());
+  assert(on_thread() && "a loop was used from another thread; only post() may be");
   if (!state_->closing) state_->pool_work->add(lane, std::move(work), std::move(done));
 }
 

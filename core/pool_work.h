@@ -8,15 +8,14 @@
 #include "cleave/core/loop.h"
 #include "cleave/core/loop_internals.h"
 #include "cleave/core/unique_function.h"
-#include "cleave/protocol/api.h"
 
 namespace cleave {
 inline namespace v0 {
 
 // Internal. How many threads libuv's pool has where UV_THREADPOOL_SIZE is `setting` (null: unset).
-[[nodiscard]] CLEAVE_API unsigned pool_threads(const char* setting) noexcept;
+[[nodiscard]] unsigned pool_threads(const char* setting) noexcept;
 // Internal. How much work of a lane may be in a pool of `threads` at a time.
-[[nodiscard]] CLEAVE_API unsigned lane_share(Lane lane, unsigned threads) noexcept;
+[[nodiscard]] unsigned lane_share(Lane lane, unsigned threads) noexcept;
 
 // Internal. The work of one loop in libuv's pool: Loop::offload() is its manual. Used on the loop's
 // thread.

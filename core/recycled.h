@@ -23,7 +23,7 @@ class CLEAVE_API RecycledMemory {
   static void give_back(void* memory, std::size_t bytes) noexcept;
 };
 
-// Internal. The base of a class whose objects are made by `new` in such memory.
+// The base of a class whose objects are made by `new` in such memory.
 struct Recycled {
   static void* operator new(std::size_t bytes) { return RecycledMemory::take(bytes); }
   static void operator delete(void* memory, std::size_t bytes) noexcept {

@@ -49,7 +49,7 @@ class CLEAVE_API Beneath {
 };
 
 // Makes the entries of a directory durable. File systems that have no such thing count as done.
-[[nodiscard]] OrErrno<void> sync_directory(const Fd& directory);
+[[nodiscard]] CLEAVE_API OrErrno<void> sync_directory(const Fd& directory);
 
 }  // namespace v0
 }  // namespace cleave

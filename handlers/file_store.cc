@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "cleave/handlers/directory_stream.h"
+#include "cleave/handlers/kept_uploads.h"
 #include "cleave/handlers/store_state.h"
 #include "cleave/handlers/stored_digest.h"
 #include "cleave/handlers/system_error.h"

@@ -13,9 +13,9 @@
 #include "cleave/handlers/beneath.h"
 #include "cleave/handlers/digest.h"
 #include "cleave/handlers/file_name.h"
-#include "cleave/handlers/kept_uploads.h"
 #include "cleave/handlers/store_options.h"
 #include "cleave/handlers/upload.h"
+#include "cleave/handlers/upload_record.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/result.h"
 

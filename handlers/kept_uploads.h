@@ -12,12 +12,6 @@ inline namespace v0 {
 
 struct StoreState;
 
-// What is known of an upload.
-struct UploadStatus {
-  UploadRecord record;
-  bool complete = false;  // its file is stored, and has taken its name
-};
-
 // `not_found` where nothing is known of it. Of one that is under way it is what is durable.
 [[nodiscard]] Result<UploadStatus> upload_status(const StoreState& store, const UploadId& id);
 // Forgets it, and its bytes; `busy` while it is under way.

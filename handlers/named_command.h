@@ -23,9 +23,9 @@ inline namespace v0 {
 using Environment = std::map<std::string, std::string, std::less<>>;
 // What every program finds there: the server's own may hold secrets, and depends on how it was
 // started.
-[[nodiscard]] Environment clean_environment();
+[[nodiscard]] CLEAVE_API Environment clean_environment();
 // `NAME=value` for each, as ProcessOptions takes them.
-[[nodiscard]] std::vector<std::string> environment_lines(const Environment& environment);
+[[nodiscard]] CLEAVE_API std::vector<std::string> environment_lines(const Environment& environment);
 
 // A regular expression (POSIX, extended) that a whole text has to match.
 class CLEAVE_API Pattern {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// Internal: the command `put`.
 
 #include <memory>
 

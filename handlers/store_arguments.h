@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// Internal: members that several commands of the store read alike.
 
 #include <cstdint>
 #include <string_view>

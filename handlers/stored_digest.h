@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// Internal: the digest that is kept beside a file.
 
 #include <optional>
 #include <string>

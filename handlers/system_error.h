@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// Internal: what the system says of files, in the words of the wire.
 
 #include <string>
 

@@ -77,7 +77,9 @@ void add(std::vector<NamedIn>& directories, Fd fd, std::size_t upload) {
 }  // namespace
 
 Upload::Upload(std::shared_ptr<StoreState> store, UploadRequest request) noexcept
-    : store_(std::move(store)), request_(std::move(request)), share_(store_->usage) {}
+    : store_(std::move(store)),
+      request_(std::move(request)),
+      share_(std::make_unique<UsageShare>(store_->usage)) {}
 
 Result<std::unique_ptr<Upload>> Upload::begin(std::shared_ptr<StoreState> store,
                                               UploadRequest request) {
@@ -171,7 +173,7 @@ Result<void> Upload::create_temporary() {
   if (Result<void> room = check_room(request_.size.value_or(0)); !room) return room;
   // With the file that it replaces it is no more than one.
   const StoreUsage::Amount amount{request_.size.value_or(0), replaces_ ? 0U : 1U};
-  if (Result<void> taken = share_.take(amount, subject()); !taken) return taken;
+  if (Result<void> taken = share_->take(amount, subject()); !taken) return taken;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     OrErrno<std::string> name = random_name();
     if (!name) return fail(error(name.error()));
@@ -289,7 +291,7 @@ Result<void> Upload::go_on(const std::optional<UploadRecord>& record) {
                 "store_partial_files");
   }
   const StoreUsage::Amount amount{*request_.size - size_, recorded_ ? 0U : 1U};
-  if (Result<void> taken = share_.take(amount, subject()); !taken) return taken;
+  if (Result<void> taken = share_->take(amount, subject()); !taken) return taken;
   if (!record || recorded_) return {};
   // Of one that was complete and is begun anew, the last thing: whoever is refused has changed
   // nothing. For good before the first byte is written, which the old record would call durable.
@@ -329,7 +331,7 @@ Result<void> Upload::write_record() {
 
 // The record is there for good.
 void Upload::count_record() noexcept {
-  share_.stored({size_ - synced_, recorded_ ? 0U : 1U});
+  share_->stored({size_ - synced_, recorded_ ? 0U : 1U});
   recorded_ = true;
   synced_ = size_;
 }
@@ -430,7 +432,7 @@ Result<void> Upload::store(std::span<const std::string_view> pieces) {
 // Whether so many bytes may follow.
 Result<void> Upload::check_more(std::uint64_t bytes) {
   if (!request_.size) {
-    if (Result<void> taken = share_.take({bytes, 0}, subject()); !taken) return taken;
+    if (Result<void> taken = share_->take({bytes, 0}, subject()); !taken) return taken;
   } else if (bytes > *request_.size - size_) {
     return fail(
         Errc::invalid_argument,
@@ -517,7 +519,7 @@ Result<Fd> Upload::take_name() {
     if (!renamed) return fail(error(renamed.error()));
     own_name_.clear();
     store_->usage.removed(replaced);
-    if (!request_.id) share_.stored({size_, 1});
+    if (!request_.id) share_->stored({size_, 1});
     if (!request_.id) directory_.reset();  // of what a batch holds open at once
     return *std::move(parent);
   }

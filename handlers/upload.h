@@ -12,7 +12,6 @@
 #include "cleave/core/file.h"
 #include "cleave/handlers/digest.h"
 #include "cleave/handlers/file_name.h"
-#include "cleave/handlers/store_usage.h"
 #include "cleave/handlers/upload_record.h"
 #include "cleave/protocol/api.h"
 #include "cleave/protocol/result.h"
@@ -21,6 +20,7 @@ namespace cleave {
 inline namespace v0 {
 
 struct StoreState;
+class UsageShare;  // handlers/store_usage.h
 
 // A file that is to be stored.
 struct UploadRequest {
@@ -138,7 +138,7 @@ class CLEAVE_API Upload {
 
   std::shared_ptr<StoreState> store_;
   UploadRequest request_;
-  UsageShare share_;
+  std::unique_ptr<UsageShare> share_;
   Fd directory_;  // of the file
   Fd file_;
   std::string own_name_;  // the file's; empty once it has another, or is gone

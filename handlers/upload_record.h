@@ -73,5 +73,11 @@ struct CLEAVE_API UploadRecord {
   [[nodiscard]] OrErrno<void> write(const Fd& directory, std::string_view id, bool durable) const;
 };
 
+// What is known of an upload.
+struct UploadStatus {
+  UploadRecord record;
+  bool complete = false;  // its file is stored, and has taken its name
+};
+
 }  // namespace v0
 }  // namespace cleave

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// What a handler's author can do wrong and the compiler cannot see (for what it sees:
+// compile_fail/).
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "cleave/core/buffer.h"
+#include "cleave/core/loop.h"
+#include "cleave/core/router.h"
+#include "cleave/testing/test_server.h"
+
+using namespace cleave;
+
+namespace {
+
+Route hello() {
+  return collected(
+      [](const Request&, std::string_view) -> Result<Reply> { return Reply::text("hello"); });
+}
+
+#ifndef NDEBUG
+// What a process of its own says before it ends by a failed assert; empty if it ends otherwise.
+std::string last_words(const std::function<void()>& misuse) {
+  std::array<int, 2> pipe{};
+  REQUIRE(::pipe(pipe.data()) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // doctest's own handler would tell of a failed test, and in the words of the parent.
+    ::signal(SIGABRT, SIG_DFL);
+    ::dup2(pipe[1], STDERR_FILENO);
+    misuse();
+    ::_exit(0);
+  }
+  ::close(pipe[1]);
+  std::string words;
+  std::array<char, 4'096> piece{};
+  for (ssize_t size = 0; (size = ::read(pipe[0], piece.data(), piece.size())) > 0;) {
+    words.append(piece.data(), static_cast<std::size_t>(size));
+  }
+  ::close(pipe[0]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? words : "";
+}
+
+bool says(const std::string& words, std::string_view sentence) {
+  INFO(words);
+  return words.find(sentence) != std::string::npos;
+}
+#endif
+
+}  // namespace
+
+#ifndef NDEBUG
+TEST_CASE("a bug of a handler's author ends the program, with a sentence that names it") {
+  Router router;
+  router.add("hello", {.summary = "says hello"}, hello());
+  Buffer bytes = Buffer::copy_of("abc");
+  auto loop = Loop::create().value();
+
+  CHECK(says(last_words([&] { router.add("hello", {.summary = "again"}, hello()); }),
+             "a command was registered twice"));
+  CHECK(says(last_words([&] { router.add("", {.summary = "nameless"}, hello()); }),
+             "not a name for a command"));
+  CHECK(says(last_words([&] { router.add("cancel", {.summary = "taken"}, hello()); }),
+             "not a name for a command"));
+  CHECK(says(last_words([&] { static_cast<void>(bytes.take_front(4)); }),
+             "more was taken from a Buffer than is in it"));
+  CHECK(
+      says(last_words([&] { bytes.drop_front(4); }), "more was taken from a Buffer than is in it"));
+  CHECK(says(last_words([&] { std::thread([&] { loop->after(Millis(1), [] {}); }).join(); }),
+             "a loop was used from another thread; only post() may be"));
+}
+#endif
+
+TEST_CASE("a second answer of a token goes nowhere, however it is given") {
+  testing::TestServer test([](Router& router, Loop&) {
+    router.add("twice", {.summary = "answers twice"},
+               later([](const Request&, Buffer, ReplyToken token) {
+                 std::move(token).ok(Members().set("answer", 1));
+                 CHECK(!token.wanted());
+                 std::move(token).ok(Members().set("answer", 2));
+                 std::move(token).fail({Errc::internal, "a third"});
+                 CHECK(token.holds(1'000'000'000'000).has_value());
+               }));
+  });
+  testing::TestPeer peer = test.connect();
+  peer.send(R"({"cmd":"twice"})");
+  test.settle();
+  const auto frames = peer.read_all();
+  REQUIRE(frames.size() == 1);
+  CHECK(frames[0].number("answer") == 1);
+}
+
+TEST_CASE("a handler that gives no reply, or throws, is answered for with a sentence") {
+  testing::TestServer test([](Router& router, Loop&) {
+    router.add("silent", {.summary = "loses its token"},
+               later([](const Request&, Buffer, ReplyToken) {}));
+    router.add("throws", {.summary = "throws"},
+               later([](const Request&, Buffer, ReplyToken) { throw std::runtime_error("oh"); }));
+  });
+  testing::TestPeer peer = test.connect();
+  peer.send(R"({"cmd":"silent"})");
+  peer.send(R"({"cmd":"throws"})");
+  test.settle();
+  const auto frames = peer.read_all();
+  REQUIRE(frames.size() == 2);
+  CHECK(frames[0].text("code") == "internal");
+  CHECK(frames[0].text("message") == "the handler gave no reply");
+  CHECK(frames[1].text("code") == "internal");
+  CHECK(frames[1].text("message") == "the handler failed: oh");
+}
+
+TEST_CASE("a Buffer that was moved from is an empty one") {
+  Buffer bytes = Buffer::copy_of("abc");
+  const Buffer others = std::move(bytes);
+  CHECK(others.bytes() == "abc");
+  CHECK(bytes.empty());
+  CHECK(bytes.bytes().empty());
+  CHECK(bytes.take_front(0).empty());
+  bytes = Buffer::copy_of("d");
+  CHECK(bytes.bytes() == "d");
+}
