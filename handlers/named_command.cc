@@ -222,7 +222,8 @@ Result<Texts> read_arguments(const NamedCommand& command, const std::optional<Va
   }
   for (const auto& [name, rule] : command.arguments) {
     const auto found = texts.find(name);
-    if (rule.required && (found == texts.end() || found->second.empty())) return refuse(named(name) + " is needed");
+    if (rule.required && (found == texts.end() || found->second.empty()))
+      return refuse(named(name) + " is needed");
   }
   return texts;
 }
@@ -359,7 +360,8 @@ Result<void> check_front(const NamedCommand& command) {
     return refuse("there is no group '" + command.group + "'");
   }
   // env(1) would take it for a variable.
-  const std::string& program = command.runner.empty() ? command.argv.front() : command.runner.front();
+  const std::string& program =
+      command.runner.empty() ? command.argv.front() : command.runner.front();
   if (changes_user(command) && program.find('=') != std::string::npos) {
     return refuse("the path of a program that runs as another user has no '='");
   }

@@ -25,7 +25,7 @@ MAY_INCLUDE = {
 }
 # Where the headers of a library may be included; bench and test see all but the parser.
 LIBRARIES = {
-    "uv": (r"uv(\.h|/.*)", r"(core|test)/.*|bench/peers/libuv_echo\.cc"),
+    "uv": (r"uv(\.h|/.*)", r"(core|test)/.*|bench/peers/(libuv_echo|uv_spawn_runs)\.cc"),
     "RapidJSON": (r"rapidjson/.*", r"protocol/header\.cc|bench/peers/frame_head\.h"),
     "RapidJSON's documents": (r"rapidjson/document\.h", r"bench/peers/frame_head\.h"),
     "Asio and libevent": (r"asio.*|event2/.*", r"bench/peers/.*"),
