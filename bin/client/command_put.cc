@@ -6,14 +6,15 @@
 #include <utility>
 
 #include "cleave/bin/client/batch.h"
-#include "cleave/bin/client/file_source.h"
+#include "cleave/bin/client/file_actions.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
-#include "cleave/bin/client/put_file.h"
-#include "cleave/bin/client/remote_file.h"
+#include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/handlers/file_name.h"
+#include "cleave/handlers/file_source.h"
 
 namespace cleave::cli {
 namespace {
@@ -58,7 +59,7 @@ int put_input(Invocation& invocation, const std::string& name, bool replace) {
   return finish_results();
 }
 
-// Says what put_file() would do.
+// Says what store() would do.
 Result<Transferred> plan_put(const Transfer& transfer) {
   auto file = FileSource::open(transfer.session.loop(), transfer.local);
   if (!file) return fail(file.error());
@@ -136,7 +137,7 @@ int run_put(Invocation& invocation) {
   }
   while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
   Batch batch(invocation.session, invocation.settings, options);
-  const Batch::Action action = options.dry_run ? plan_put : put_file;
+  const Batch::Action action = options.dry_run ? plan_put : store;
   if (tree) return put_tree(batch, action, path, name);
   batch.add({.local = path, .remote = name});
   return batch.run(action, [](const std::string& local) { return LocalFile(local); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/download.h"
+#include "cleave/handlers/download.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,9 +12,10 @@
 #include <random>
 #include <utility>
 
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/local_error.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 namespace {
 
 // Names are random, so that several are tried only where somebody plays with us.
@@ -31,7 +32,7 @@ std::string random_leaf() {
 }
 
 Error cannot(const char* verb, const LocalFile& file) {
-  return system_error(errno, std::string("cannot ") + verb + " '" + file.path() + "'");
+  return local_error(errno, std::string("cannot ") + verb + " '" + file.path() + "'");
 }
 
 Error refused(const LocalFile& part, const char* why) {
@@ -90,7 +91,7 @@ Result<Download> Download::create(const LocalFile& target) {
 
 Result<Download> Download::resume(const LocalFile& target, const std::string& fingerprint) {
   if (is_special(target)) return create(target);
-  std::string leaf = base_name(target.name());
+  std::string leaf = target.leaf();
   if (leaf.size() > kLongestLeaf) leaf = "cleave";
   LocalFile part = target.beside("." + leaf + "." + fingerprint + ".part");
   for (int i = 0; i < kNames; ++i) {
@@ -155,4 +156,5 @@ Result<void> Download::rename(bool replace) {
   return {};
 }
 
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave
