@@ -67,6 +67,7 @@ class ReconnectingCore final : public RefCounted<ReconnectingCore>, public CallR
     Call call;
     // Shared with the call that is being made to it, as that may end everything.
     std::shared_ptr<ReplyHandler> handler;
+    bool repeatable = false;
     std::optional<Time> deadline = {};
     std::optional<Timer> patience = {};  // until the deadline, or the end of a grace
     std::optional<Timer> pause = {};     // until the next attempt
@@ -142,6 +143,7 @@ class ReconnectingCore::Attempt final : public ReplyHandler {
 std::uint64_t ReconnectingCore::start(Call call, std::unique_ptr<ReplyHandler> handler) {
   const std::uint64_t id = next_id_++;
   Kept& kept = calls_[id];
+  kept.repeatable = repeatable(call);
   kept.call = std::move(call);
   kept.handler = std::move(handler);
   if (kept.call.timeout) {
@@ -163,7 +165,7 @@ void ReconnectingCore::send(std::uint64_t id, Kept& kept) {
   Call call{.cmd = kept.call.cmd, .members = kept.call.members};
   if (kept.call.make_body) {
     call.body = kept.call.make_body();
-  } else if (repeatable(kept.call)) {
+  } else if (kept.repeatable) {
     call.body = share_of(kept.call.body);
   } else {
     call.body = std::exchange(kept.call.body, {});
@@ -226,7 +228,7 @@ void ReconnectingCore::retire(std::uint64_t connection) {
 void ReconnectingCore::failed(std::uint64_t id, const Error& error, const Header* header) {
   Kept& kept = calls_.at(id);
   ++kept.failures;
-  const bool again = repeatable(kept.call) && may_pass(error.code) && !kept.cancelled &&
+  const bool again = kept.repeatable && may_pass(error.code) && !kept.cancelled &&
                      kept.failures < options_.retry.attempts;
   if (!again) return finish(id, fail(error), header);
   const Millis delay = retry_delay(options_.retry, kept.failures);
