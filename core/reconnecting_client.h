@@ -69,9 +69,9 @@ class CLEAVE_API ReconnectingClient {
   ReconnectingClient(const ReconnectingClient&) = delete;
   ReconnectingClient& operator=(const ReconnectingClient&) = delete;
 
-  // As Client::call() and Client::start(). A call that is cancelled while it waits, for a connection
-  // or for its next attempt, ends with `cancelled`; one that was sent ends when the server says so,
-  // and with `cancelled` after `cancel_grace`.
+  // As Client::call() and Client::start(). A call that is cancelled while it waits, for a
+  // connection or for its next attempt, ends with `cancelled`; one that was sent ends when the
+  // server says so, and with `cancelled` after `cancel_grace`.
   CallHandle call(Call call, UniqueFunction<void(Result<Answer>)> done);
   CallHandle start(Call call, std::unique_ptr<ReplyHandler> handler);
 

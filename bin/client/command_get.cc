@@ -17,8 +17,9 @@ namespace {
 
 constexpr const char* kAboutGet =
     "The file takes its place when its size and its digest are right. When the network breaks, or\n"
-    "the server is busy or stops, it is tried again, after up to half a second and then ever later,\n"
-    "and goes on where it stopped. With -c so do later commands, with what is left in .NAME.….part.\n\n"
+    "the server is busy or stops, it is tried again, within half a second and then ever later,\n"
+    "and goes on where it stopped. With -c so do later commands, with what is left in\n"
+    ".NAME.….part.\n\n"
     "With -r the contents of NAME, of which . is the root, go into FILE. Nothing is written\n"
     "outside, and no symbolic link in it is followed. What is not fetched is said, all others are\n"
     "tried, and the exit status is that of the first failure.\n\n"

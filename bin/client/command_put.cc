@@ -21,8 +21,8 @@ namespace {
 
 constexpr const char* kAboutPut =
     "The server's digest is compared with the file's. When the network breaks, or the server is\n"
-    "busy or stops, it is tried again, after up to half a second and then ever later; a file of\n"
-    "16 MiB or more goes on where it stopped. With -c so does any file, and so do later commands.\n\n"
+    "busy or stops, it is tried again, within half a second and then ever later; a file of 16 MiB\n"
+    "or more goes on where it stopped. With -c so does any file, and so do later commands.\n\n"
     "With -r the contents of FILE go into NAME, of which . is the root. Symbolic links are not\n"
     "followed. What is not stored is said, all others are tried, and the exit status is that of\n"
     "the first failure.\n\n"

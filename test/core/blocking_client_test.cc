@@ -6,6 +6,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -153,6 +157,46 @@ TEST_CASE("a server that has gone and come back between two calls is noticed by 
   server.reset();
   server.emplace(add, ServerOptions(), url);
   CHECK(client.call({.cmd = "back", .body = Buffer::copy_of("again")})->body == "again");
+}
+
+TEST_CASE(
+    "a server that goes in the middle of a reply is unavailable, and its reply not begun anew") {
+  const ScratchDirectory folder;
+  const std::string url = "unix:" + (folder / "socket").string();
+  std::optional<LiveServer> server(std::in_place, add, ServerOptions(), url);
+  auto client = BlockingClient::connect(url).value();
+  int pieces = 0;
+  const auto header = client.call(
+      {.cmd = "many", .members = Members().set("bytes", std::int64_t{1} << 40), .idempotent = true},
+      [&](std::string_view) {
+        if (++pieces == 3) {
+          server.reset();
+          server.emplace(add, ServerOptions(), url);
+        }
+        return true;
+      });
+  CHECK(header.error().code == Errc::unavailable);
+  CHECK(client.call({.cmd = "back"}).has_value());
+}
+
+TEST_CASE("a server that is busy is asked again if the call may be repeated") {
+  std::atomic<int> asked = 0;
+  const LiveServer server([&asked](Router& router, Loop&) {
+    router.add("third", {.summary = "is busy twice"},
+               collected([&asked](const Request&, std::string_view body) -> Result<Reply> {
+                 if (++asked % 3 != 0) return fail(Errc::busy, "not now");
+                 return Reply::text(std::string(body));
+               }));
+  });
+  ReconnectingOptions options;
+  options.retry.first_delay = Millis(1);
+  auto client = BlockingClient::connect(server.url(), options).value();
+  const auto answer =
+      client.call({.cmd = "third", .body = Buffer::copy_of("body"), .idempotent = true});
+  CHECK(answer->body == "body");
+  CHECK(asked == 3);
+  CHECK(client.call({.cmd = "third"}).error().code == Errc::busy);
+  CHECK(asked == 4);
 }
 
 TEST_CASE("a blocking client can be moved, and moved over") {

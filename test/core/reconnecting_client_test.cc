@@ -373,6 +373,18 @@ TEST_CASE("a silent server is waited for until the timeout and its grace, and no
   CHECK(world.attempts == 2);
 }
 
+TEST_CASE("a server that falls silent in the middle of a reply is left at the timeout as well") {
+  Streaming::Seen seen;
+  World world;
+  world.client->start({.cmd = "a", .timeout = Millis(100)}, std::make_unique<Streaming>(seen));
+  world.settle();
+  world.answer(0, 1, R"("more":true)", "half");
+  world.advance(Millis(100));
+  world.advance(Millis(1'000));
+  CHECK(seen.body == "half");
+  CHECK(seen.outcome->error().code == Errc::deadline_exceeded);
+}
+
 TEST_CASE("the server's word on the deadline is passed on where it comes in time") {
   Outcome outcome;
   World world;
