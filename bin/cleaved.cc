@@ -227,7 +227,7 @@ int serve(const CommandLine& command_line, const Config& config) {
   if (!loop) return give_up(loop.error(), kFailed);
   // Threads of the pool are made at its first work, and libuv ends the process where it can make
   // none: now, and not in the middle of its work.
-  (*loop)->offload([] {}, [] {}, Lane::disk);
+  (*loop)->offload([] {}, [] {});
   const int status = serve_on(**loop, command_line, config, *std::move(inherited));
   end_soon(status);
   return status;

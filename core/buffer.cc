@@ -33,6 +33,10 @@ Buffer Buffer::own(std::string bytes) {
   return Buffer(std::move(block), text);
 }
 
+Buffer Buffer::share() const {
+  return Buffer(block_, bytes());
+}
+
 Buffer Buffer::take_front(std::size_t size) {
   assert(size <= size_ && "more was taken from a Buffer than is in it");
   Buffer front(block_, {data_, size});

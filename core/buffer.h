@@ -40,6 +40,8 @@ class CLEAVE_API Buffer {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
+  // The same bytes as a buffer of their own (the memory is shared, not copied).
+  [[nodiscard]] Buffer share() const;
   // The first `size` bytes as a buffer of their own (the memory is shared, not copied); this one
   // keeps the rest. `size` is at most size().
   [[nodiscard]] Buffer take_front(std::size_t size);

@@ -8,46 +8,11 @@
 
 #include "cleave/core/client_core.h"
 #include "cleave/core/connect.h"
+#include "cleave/core/gathering.h"
 #include "cleave/core/reply_error.h"
 
 namespace cleave {
 inline namespace v0 {
-namespace {
-
-// Gathers a reply for Client::call().
-class Gathering final : public ReplyHandler {
- public:
-  Gathering(std::uint64_t limit, UniqueFunction<void(Result<Answer>)> done)
-      : limit_(limit), done_(std::move(done)) {}
-
-  // To end a reply that is too long.
-  void set_call(CallHandle call) { call_ = std::move(call); }
-
-  void on_body(Chunk chunk) override {
-    if (too_long_) return;
-    too_long_ = body_.size() + chunk.size() > limit_;
-    if (too_long_) return call_.cancel();
-    body_.append(chunk.bytes());
-  }
-  void on_end(Result<void> outcome, const Header* header) override {
-    if (!outcome && !too_long_) return done_(fail(std::move(outcome.error())));
-    if (too_long_) {
-      return done_(fail(Errc::too_large, "the reply is longer than the " + std::to_string(limit_) +
-                                             " bytes that are gathered (collected_reply_bytes)"));
-    }
-    done_(Answer{Ref<const Header>(header), std::move(body_)});
-  }
-
- private:
-  std::uint64_t limit_;
-  UniqueFunction<void(Result<Answer>)> done_;
-  CallHandle call_;
-  std::string body_;
-  bool too_long_ = false;
-};
-
-}  // namespace
-
 // ---- ClientCore ---------------------------------------------------------------------------------
 
 ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options)
@@ -67,10 +32,10 @@ std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Runnin
   const std::uint64_t key = id.value_or(next_one_way_);
   if (!id) ++next_one_way_;
   if (call.timeout) call.members.set("timeout_ms", call.timeout->count());
-  running.outgoing =
-      make_ref<Outgoing>(Outgoing::Kind::request, id, std::move(call.cmd),
-                         Reply{std::move(call.members), std::move(call.body), {}},
-                         OutgoingOptions{options_.frame_bytes, options_.collected_reply_bytes});
+  running.outgoing = make_ref<Outgoing>(
+      Outgoing::Kind::request, id, std::move(call.cmd),
+      Reply{std::move(call.members), call.make_body ? call.make_body() : std::move(call.body), {}},
+      OutgoingOptions{options_.frame_bytes, options_.collected_reply_bytes});
   running.outgoing->on_wake([this, key] { ready(key); });
   calls_.insert_or_assign(key, std::move(running));
   ready(key);
@@ -345,41 +310,31 @@ void ClientCore::abandon() {
   close({Errc::unavailable, "the connection was closed here"}, false);
 }
 
-CallHandle ClientCore::handle(std::uint64_t id) {
-  CallHandle handle;
-  handle.core_ = Ref<ClientCore>(this);
-  handle.id_ = id;
-  return handle;
-}
-
 // ---- CallHandle, Client -------------------------------------------------------------------------
 
 CallHandle::CallHandle() noexcept = default;
+CallHandle::CallHandle(Ref<CallRunner> runner, std::uint64_t id) noexcept
+    : runner_(std::move(runner)), id_(id) {}
 CallHandle::CallHandle(const CallHandle&) noexcept = default;
 CallHandle::CallHandle(CallHandle&&) noexcept = default;
 CallHandle& CallHandle::operator=(CallHandle other) noexcept {
-  core_ = std::move(other.core_);
+  runner_ = std::move(other.runner_);
   id_ = other.id_;
   return *this;
 }
 CallHandle::~CallHandle() = default;
 
 void CallHandle::cancel() {
-  if (core_) core_->cancel(id_);
+  if (runner_) runner_->cancel(id_);
 }
 bool CallHandle::running() const noexcept {
-  return core_ && core_->running(id_);
+  return runner_ && runner_->running(id_);
 }
 
 void Client::connect(Loop& loop, std::string_view url, const ClientOptions& options,
                      Connected done) {
-  Result<Endpoint> endpoint = Endpoint::parse(url);
-  if (endpoint && (endpoint->is_datagram() || endpoint->wire != Wire::frame)) {
-    endpoint = fail(Errc::invalid_argument,
-                    "a Client speaks frames over a stream, and this is " + endpoint->url());
-  }
   connect_stream(
-      loop, endpoint, options.connect_timeout,
+      loop, frame_endpoint(url), options.connect_timeout,
       [&loop, options, done = std::move(done)](Result<std::unique_ptr<Stream>> stream) mutable {
         if (!stream) return done(fail(std::move(stream.error())));
         done(std::make_unique<Client>(loop, std::move(*stream), options));
@@ -405,7 +360,8 @@ CallHandle Client::call(Call call, UniqueFunction<void(Result<Answer>)> done) {
 }
 
 CallHandle Client::start(Call call, std::unique_ptr<ReplyHandler> handler) {
-  return core_->handle(core_->start(std::move(call), std::move(handler)));
+  const std::uint64_t id = core_->start(std::move(call), std::move(handler));
+  return CallHandle(core_, id);
 }
 
 void Client::start_one_way(Call call, UniqueFunction<void(Result<void>)> done) {

@@ -22,6 +22,7 @@ inline namespace v0 {
 
 struct ClientOptions {
   HeaderLimits header = {};
+  // From the first packet to the connection; a machine that is not there says nothing for minutes.
   Millis connect_timeout = Millis(10'000);
   // As a server's limits of the same names.
   std::uint64_t window_bytes = 2 * 1024 * 1024;
@@ -36,7 +37,15 @@ struct Call {
   std::string cmd;
   Members members = {};
   Body body = {};
-  std::optional<Millis> timeout = {};  // sent as `timeout_ms`; the server keeps it
+  // At least 1 ms. Sent as `timeout_ms`: the server keeps it, and a Client waits for its word. A
+  // ReconnectingClient keeps it as well, for all attempts together.
+  std::optional<Millis> timeout = {};
+  // Done twice it does no harm, so that a ReconnectingClient may send it again. To say so is the
+  // caller's alone: what a command does is not for a client to know.
+  bool idempotent = false;
+  // Makes the body anew each time it is sent, in place of `body`: for a Source, which can be pulled
+  // only once, in a call that may be sent again.
+  UniqueFunction<Body()> make_body = {};
 };
 
 // A gathered reply.
@@ -55,6 +64,10 @@ class ReplyHandler {
   virtual void on_frame(const Header& /*header*/) {}
   // To slow the server down, keep the chunk and hold it until it is done with.
   virtual void on_body(Chunk chunk) = 0;
+  // A ReconnectingClient would ask again, after on_frame has come. True: what has come is
+  // forgotten, and the reply begins anew; false: it cannot be taken back, and the call ends with
+  // the error.
+  virtual bool on_restart() { return false; }
   // The reply is complete: `header` is that of its last frame. An error is the server's own, or
   // `unavailable` when the connection broke first. `header` is null where none came.
   virtual void on_end(Result<void> outcome, const Header* header) = 0;
@@ -74,8 +87,11 @@ class CLEAVE_API CallHandle {
   [[nodiscard]] bool running() const noexcept;
 
  private:
-  friend class ClientCore;
-  Ref<class ClientCore> core_;
+  friend class Client;
+  friend class ReconnectingClient;
+  CallHandle(Ref<class CallRunner> runner, std::uint64_t id) noexcept;
+
+  Ref<class CallRunner> runner_;
   std::uint64_t id_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "cleave/core/call_runner.h"
 #include "cleave/core/client.h"
 #include "cleave/core/link.h"
 #include "cleave/core/outgoing.h"
@@ -18,16 +19,21 @@ namespace cleave {
 inline namespace v0 {
 
 // Numbers requests, sends them frame by frame in turn, and finds the request of each reply frame.
-class ClientCore final : public LinkOwner {
+class ClientCore final : public LinkOwner, public CallRunner {
  public:
   ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientOptions& options);
   ~ClientCore() override;
 
+  void add_ref() const noexcept override { LinkOwner::add_ref(); }
+  void drop_ref() const noexcept override { LinkOwner::drop_ref(); }
+
   void start_link() { link_.start(); }
   std::uint64_t start(Call call, std::unique_ptr<ReplyHandler> handler);
   void start_one_way(Call call, UniqueFunction<void(Result<void>)> done);
-  void cancel(std::uint64_t id);
-  [[nodiscard]] bool running(std::uint64_t id) const noexcept { return calls_.count(id) > 0; }
+  void cancel(std::uint64_t id) override;
+  [[nodiscard]] bool running(std::uint64_t id) const noexcept override {
+    return calls_.count(id) > 0;
+  }
   [[nodiscard]] bool connected() const noexcept { return !link_.closed(); }
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   [[nodiscard]] const ClientOptions& options() const noexcept { return options_; }
@@ -37,8 +43,6 @@ class ClientCore final : public LinkOwner {
   void close(const Error& error, bool reset);
   // The Client goes: as close(), and nobody is told any more that the connection has ended.
   void abandon();
-
-  CallHandle handle(std::uint64_t id);
 
  private:
   // One-way requests have keys behind the largest id.

@@ -19,6 +19,15 @@ struct Connectors {
 
 }  // namespace
 
+Result<Endpoint> frame_endpoint(std::string_view url) {
+  Result<Endpoint> endpoint = Endpoint::parse(url);
+  if (endpoint && (endpoint->is_datagram() || endpoint->wire != Wire::frame)) {
+    return fail(Errc::invalid_argument,
+                "a client of frames speaks over a stream, and this is " + endpoint->url());
+  }
+  return endpoint;
+}
+
 void connect_stream(Loop& loop, const Result<Endpoint>& endpoint, Millis timeout,
                     SocketConnector::Done done) {
   if (!endpoint) {

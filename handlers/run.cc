@@ -69,8 +69,7 @@ Result<std::shared_ptr<Run>> Run::start(Programs& programs, RunOptions options) 
         if (const auto self = weak.lock()) return self->on_loaded(std::move(loaded));
         // It outlived its server. The loop ends it, and does not wait for that.
         if (loaded) (void)Process::adopt(loop, std::move(loaded->process), [](ProcessExit) {});
-      },
-      Lane::disk);
+      });
   return run;
 }
 

@@ -52,7 +52,8 @@ inline UniqueFunction<Result<ProcessOptions>()> as_it_is(ProcessOptions process)
 //        |            \--stop(): SIGTERM, after the grace SIGKILL, to the group--^      ^
 //        \--it cannot be started-------------------------------------------------------/
 //
-// It is started in the pool: a program may be on a disk that hangs.
+// It is started in the pool, as a program may be on a disk that hangs, but not in the lane of the
+// disk: the one of the files may hang, and a program be on another.
 //
 // The exit of the child is not the end of its output, nor the other way round: a process in the
 // background may hold the pipes for ever, and a child may close them and go on working. Who holds

@@ -29,19 +29,19 @@ class Receiver final : public ReplyHandler {
 
 class FrameChannel final : public Channel {
  public:
-  explicit FrameChannel(std::unique_ptr<Client> client) : client_(std::move(client)) {}
+  explicit FrameChannel(ReconnectingClient& client) : client_(client) {}
   void start(Call call, const std::shared_ptr<Pending>& pending) override {
-    call_ = client_->start(std::move(call), std::make_unique<Receiver>(pending));
+    call_ = client_.start(std::move(call), std::make_unique<Receiver>(pending));
   }
   bool cancel() override {
     call_.cancel();
     return true;
   }
-  void reset() override { client_->reset(); }
-  bool usable() const override { return client_->connected(); }
+  void reset() override { client_.reset(); }
+  bool usable() const override { return true; }
 
  private:
-  std::unique_ptr<Client> client_;
+  ReconnectingClient& client_;
   CallHandle call_;
 };
 
@@ -86,8 +86,8 @@ class DatagramChannel final : public Channel {
 
 }  // namespace
 
-std::unique_ptr<Channel> channel_over(std::unique_ptr<Client> client) {
-  return std::make_unique<FrameChannel>(std::move(client));
+std::unique_ptr<Channel> channel_over(ReconnectingClient& client) {
+  return std::make_unique<FrameChannel>(client);
 }
 std::unique_ptr<Channel> channel_over(std::unique_ptr<BareClient> client, Wire wire) {
   return std::make_unique<BareChannel>(std::move(client), wire);

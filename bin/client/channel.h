@@ -8,6 +8,7 @@
 #include "cleave/core/buffer.h"
 #include "cleave/core/client.h"
 #include "cleave/core/datagram_client.h"
+#include "cleave/core/reconnecting_client.h"
 #include "cleave/protocol/wire.h"
 
 namespace cleave::cli {
@@ -49,7 +50,7 @@ class Channel {
   [[nodiscard]] virtual bool usable() const = 0;
 };
 
-[[nodiscard]] std::unique_ptr<Channel> channel_over(std::unique_ptr<Client> client);
+[[nodiscard]] std::unique_ptr<Channel> channel_over(ReconnectingClient& client);
 [[nodiscard]] std::unique_ptr<Channel> channel_over(std::unique_ptr<BareClient> client, Wire wire);
 [[nodiscard]] std::unique_ptr<Channel> channel_over(std::unique_ptr<DatagramClient> client);
 

@@ -6,12 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "cleave/bin/client/file_source.h"
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/request_members.h"
+#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
-#include "cleave/bin/client/writer.h"
+#include "cleave/handlers/file_source.h"
+#include "cleave/handlers/file_writer.h"
 
 namespace cleave::cli {
 namespace {
@@ -30,7 +31,7 @@ class Printing final : public Sink {
 
  private:
   Session& session_;
-  Writer writer_;
+  FileWriter writer_;
 };
 
 }  // namespace

@@ -10,8 +10,9 @@
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/request_members.h"
+#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/standard_input.h"
-#include "cleave/bin/client/writer.h"
+#include "cleave/handlers/file_writer.h"
 
 namespace cleave::cli {
 namespace {
@@ -39,9 +40,9 @@ class Streams final : public Sink {
 
  private:
   Session& session_;
-  Writer out_;
-  Writer err_;
-  Writer* current_ = &out_;
+  FileWriter out_;
+  FileWriter err_;
+  FileWriter* current_ = &out_;
 };
 
 bool is_true(const Header* header, std::string_view member) {

@@ -4,10 +4,11 @@
 #include <utility>
 
 #include "cleave/bin/client/batch.h"
-#include "cleave/bin/client/get_file.h"
+#include "cleave/bin/client/file_actions.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
-#include "cleave/bin/client/remote_file.h"
+#include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/remote_tree.h"
 #include "cleave/bin/client/retries.h"
 
@@ -16,15 +17,16 @@ namespace {
 
 constexpr const char* kAboutGet =
     "The file takes its place when its size and its digest are right. When the network breaks, or\n"
-    "the server is busy or stops, it is tried again, after half a second and then ever later, and\n"
-    "goes on where it stopped. With -c so do later commands, with what is left in .NAME.….part.\n\n"
+    "the server is busy or stops, it is tried again, within half a second and then ever later,\n"
+    "and goes on where it stopped. With -c so do later commands, with what is left in\n"
+    ".NAME.….part.\n\n"
     "With -r the contents of NAME, of which . is the root, go into FILE. Nothing is written\n"
     "outside, and no symbolic link in it is followed. What is not fetched is said, all others are\n"
     "tried, and the exit status is that of the first failure.\n\n"
     "  cleave get albums/photo.raw copy.raw\n"
     "  cleave get -rc -P 4 albums";
 
-// Says what get_file() would do.
+// Says what fetch() would do.
 Result<Transferred> plan_get(const Transfer& transfer) {
   if (transfer.options.no_clobber && exists(transfer.local)) return Transferred{.skipped = true};
   // With -r the server has just said that it is there.
@@ -46,8 +48,7 @@ int get_tree(Invocation& invocation, const TransferOptions& options, Batch& batc
   }
   auto tree = LocalTree::make(path);
   if (!tree) return report_status(tree.error());
-  return batch.run(get_file,
-                   [&tree](const std::string& local) { return tree->make_room_for(local); });
+  return batch.run(fetch, [&tree](const std::string& local) { return tree->make_room_for(local); });
 }
 
 }  // namespace
@@ -74,7 +75,7 @@ int run_get(Invocation& invocation) {
     }
     invocation.settings.json = false;  // the results are the file's bytes
     batch.add({.local = path, .remote = name});
-    return batch.run(get_to_output, [](const std::string& local) { return LocalFile(local); });
+    return batch.run(fetch_to_output, [](const std::string& local) { return LocalFile(local); });
   }
   if (options.recursive) {
     while (name.size() > 1 && name.back() == '/') name.pop_back();
@@ -97,7 +98,7 @@ int run_get(Invocation& invocation) {
   if (path.empty()) path = base_name(name);
   if (is_directory(path)) path += "/" + base_name(name);
   batch.add({.local = path, .remote = name});
-  return batch.run(options.dry_run ? plan_get : get_file,
+  return batch.run(options.dry_run ? plan_get : fetch,
                    [](const std::string& local) { return LocalFile(local); });
 }
 

@@ -6,21 +6,22 @@
 #include <utility>
 
 #include "cleave/bin/client/batch.h"
-#include "cleave/bin/client/file_source.h"
+#include "cleave/bin/client/file_actions.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
-#include "cleave/bin/client/put_file.h"
-#include "cleave/bin/client/remote_file.h"
+#include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/handlers/file_name.h"
+#include "cleave/handlers/file_source.h"
 
 namespace cleave::cli {
 namespace {
 
 constexpr const char* kAboutPut =
     "The server's digest is compared with the file's. When the network breaks, or the server is\n"
-    "busy or stops, it is tried again, after half a second and then ever later; a file of 16 MiB\n"
+    "busy or stops, it is tried again, within half a second and then ever later; a file of 16 MiB\n"
     "or more goes on where it stopped. With -c so does any file, and so do later commands.\n\n"
     "With -r the contents of FILE go into NAME, of which . is the root. Symbolic links are not\n"
     "followed. What is not stored is said, all others are tried, and the exit status is that of\n"
@@ -58,7 +59,7 @@ int put_input(Invocation& invocation, const std::string& name, bool replace) {
   return finish_results();
 }
 
-// Says what put_file() would do.
+// Says what store() would do.
 Result<Transferred> plan_put(const Transfer& transfer) {
   auto file = FileSource::open(transfer.session.loop(), transfer.local);
   if (!file) return fail(file.error());
@@ -136,7 +137,7 @@ int run_put(Invocation& invocation) {
   }
   while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
   Batch batch(invocation.session, invocation.settings, options);
-  const Batch::Action action = options.dry_run ? plan_put : put_file;
+  const Batch::Action action = options.dry_run ? plan_put : store;
   if (tree) return put_tree(batch, action, path, name);
   batch.add({.local = path, .remote = name});
   return batch.run(action, [](const std::string& local) { return LocalFile(local); });

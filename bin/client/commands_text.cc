@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/text.h"
-#include "cleave/bin/client/writer.h"
+#include "cleave/handlers/file_writer.h"
 #include "cleave/protocol/header.h"
 
 namespace cleave::cli {
@@ -16,7 +17,7 @@ namespace {
 
 // Waits until all of it has gone out.
 int print(Session& session, std::string text) {
-  Writer out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
+  FileWriter out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
   out.write(Buffer::own(std::move(text)));
   if (!session.wait_until([&out] { return out.idle(); })) return kInterrupted;
   return out.error() ? report_status(*out.error()) : kOk;

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cleave/bin/client/system_error.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/handlers/local_error.h"
 
 namespace cleave::cli {
 
@@ -61,7 +61,7 @@ int report_status(const Error& error) {
 
 int finish_results() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
-  return report_status(system_error(errno, "cannot write to standard output"));
+  return report_status(local_error(errno, "cannot write to standard output"));
 }
 
 void exit_at_once(int status) {

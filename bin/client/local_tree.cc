@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/local_error.h"
 
 namespace cleave::cli {
 namespace {
@@ -29,7 +29,7 @@ Result<SharedFd> open_directory(int at, const std::string& name, int flags,
     return fail(Errc::failed_precondition,
                 "'" + path + "' is a symbolic link, and those are not followed");
   }
-  return fail(system_error(number, "cannot open the directory '" + path + "'"));
+  return fail(local_error(number, "cannot open the directory '" + path + "'"));
 }
 
 // The names in a directory, sorted; what ended the reading is an errno.
@@ -67,7 +67,7 @@ Result<LocalTree> LocalTree::make(const std::string& path) {
     if (::stat(part.c_str(), &info) == 0 || ::mkdir(part.c_str(), 0777) == 0 || errno == EEXIST) {
       continue;
     }
-    return fail(system_error(errno, "cannot make the directory '" + part + "'"));
+    return fail(local_error(errno, "cannot make the directory '" + part + "'"));
   }
   return open(path);
 }
@@ -79,13 +79,13 @@ void LocalTree::walk(Visitor& visitor) const {
 void LocalTree::walk(const SharedFd& directory, const std::string& prefix, Visitor& visitor) const {
   std::vector<std::string> names;
   if (const int number = read_names(*directory, names)) {
-    visitor.skipped(prefix, system_error(number, "cannot read the directory"));
+    visitor.skipped(prefix, local_error(number, "cannot read the directory"));
   }
   for (const std::string& leaf : names) {
     const std::string name = prefix + leaf;
     struct stat info {};
     if (::fstatat(directory->get(), leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      visitor.skipped(name, system_error(errno, "cannot stat it"));
+      visitor.skipped(name, local_error(errno, "cannot stat it"));
     } else if (S_ISREG(info.st_mode)) {
       visitor.file(name, static_cast<std::uint64_t>(info.st_size));
     } else if (!S_ISDIR(info.st_mode)) {
@@ -112,7 +112,7 @@ Result<LocalFile> LocalTree::locate(const std::string& name, bool make) const {
     const std::string part = name.substr(begin, end - begin);
     const std::string path = path_ + "/" + name.substr(0, end);
     if (make && ::mkdirat(directory->get(), part.c_str(), 0777) != 0 && errno != EEXIST) {
-      return fail(system_error(errno, "cannot make the directory '" + path + "'"));
+      return fail(local_error(errno, "cannot make the directory '" + path + "'"));
     }
     auto inner = open_directory(directory->get(), part, O_NOFOLLOW, path);
     if (!inner) return fail(inner.error());

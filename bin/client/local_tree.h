@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "cleave/bin/client/local_file.h"
 #include "cleave/core/unique_function.h"
+#include "cleave/handlers/local_file.h"
+#include "cleave/protocol/result.h"
 
 namespace cleave::cli {
 

@@ -144,9 +144,32 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
   return {};
 }
 
+ReconnectingClient& Session::client(const Settings& settings) {
+  if (!client_) {
+    const ReconnectingOptions options{.answer_grace = kDeadlineGrace};
+    client_ = std::make_unique<ReconnectingClient>(
+        loop_,
+        [this](Client::Connected done) {
+          Client::connect(loop_, server_.url(), {}, std::move(done));
+        },
+        options);
+  }
+  client_->on_connect([this, verbose = settings.verbose] {
+    if (verbose) std::fprintf(stderr, "cleave: connected to %s\n", server_.url().c_str());
+  });
+  return *client_;
+}
+
 bool Session::wait_until(UniqueFunction<bool()> done) {
   while (!given_up_ && !done()) loop_.step_waiting();
   return !given_up_;
+}
+
+bool Session::wait_cancellably(UniqueFunction<bool()> done, UniqueFunction<void()> cancel) {
+  cancel_ = std::move(cancel);
+  const bool kept = wait_until(std::move(done));
+  cancel_ = nullptr;
+  return kept;
 }
 
 bool Session::wait_interruptibly(UniqueFunction<bool()> done) {
@@ -201,9 +224,7 @@ Result<void> Session::open_channel(const Settings& settings, Deadline& deadline)
       if (!client) return fail(client.error());
       channel_ = channel_over(*std::move(client), server_.wire);
     } else {
-      auto client = connect<Client>(settings, deadline);
-      if (!client) return fail(client.error());
-      channel_ = channel_over(*std::move(client));
+      channel_ = channel_over(client(settings));
     }
   }
   // Datagrams are sent again and again for exactly the time, and the last word is theirs.
@@ -217,8 +238,12 @@ void Session::interrupt() {
   ++interrupts_;
   if (interrupts_ == 1 && std::exchange(interruptible_, false)) return;
   const bool running = running_ && !running_->outcome && channel_;
-  if (interrupts_ > 1 || !running) return give_up();
-  if (!channel_->cancel()) channel_->reset();
+  if (interrupts_ > 1 || !(running || cancel_)) return give_up();
+  if (cancel_) {
+    cancel_();
+  } else if (!channel_->cancel()) {
+    channel_->reset();
+  }
   // The command ends soon, or what it waits for is not the server.
   loop_.after(kInterruptGrace, [this, command = commands_] {
     if (command == commands_) give_up();
@@ -228,6 +253,7 @@ void Session::interrupt() {
 void Session::give_up() {
   given_up_ = true;
   if (channel_) channel_->reset();
+  if (client_) client_->reset();
 }
 
 }  // namespace cleave::cli

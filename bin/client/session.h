@@ -10,6 +10,7 @@
 #include "cleave/core/client.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/loop.h"
+#include "cleave/core/reconnecting_client.h"
 #include "cleave/core/unique_function.h"
 #include "cleave/core/watcher.h"
 
@@ -41,8 +42,13 @@ class Session {
   // an end that is not ours tells that it has read everything.
   [[nodiscard]] Result<void> run_one_way(const Settings& settings, Call call);
 
+  // What speaks frames with the server, for what runs by itself.
+  [[nodiscard]] ReconnectingClient& client(const Settings& settings);
+
   // Runs the loop until `done` says so; false if everything was given up before.
   bool wait_until(UniqueFunction<bool()> done);
+  // As wait_until(), where the first Ctrl-C calls `cancel`, which has a second to make it so.
+  bool wait_cancellably(UniqueFunction<bool()> done, UniqueFunction<void()> cancel);
   // As wait_until(), where the first Ctrl-C ends the waiting: false then, too.
   bool wait_interruptibly(UniqueFunction<bool()> done);
   // Ends the running request early, because its result cannot be used.
@@ -68,7 +74,9 @@ class Session {
 
   Loop& loop_;
   Endpoint server_;
+  std::unique_ptr<ReconnectingClient> client_;
   std::unique_ptr<Channel> channel_;
+  UniqueFunction<void()> cancel_;  // of what is waited for, where it is no request of our own
   std::shared_ptr<Pending> running_;
   int interrupts_ = 0;
   int commands_ = 0;            // that have begun

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <string>
 
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/local_error.h"
 
 namespace cleave::cli {
 
@@ -29,7 +29,7 @@ Source::Pulled StandardInput::pull(std::size_t room) {
   if (!count) return Later{};
   if (*count == 0 && reader_->error() != 0) {
     return Done{.members = {},
-                .error = system_error(reader_->error(), "cannot read standard input")};
+                .error = local_error(reader_->error(), "cannot read standard input")};
   }
   if (*count == 0) return Done{};
   bytes.resize(*count);

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <string>
 
-#include "cleave/bin/client/local_file.h"
 #include "cleave/bin/client/progress.h"
 #include "cleave/bin/client/session.h"
 #include "cleave/bin/client/settings.h"
+#include "cleave/handlers/local_file.h"
 
 namespace CLI {
 class App;

@@ -9,9 +9,9 @@
 #ifdef __linux__
 #include <sys/timerfd.h>
 
-#include "cleave/bin/client/system_error.h"
 #include "cleave/core/file.h"
 #include "cleave/core/watcher.h"
+#include "cleave/handlers/local_error.h"
 #endif
 
 namespace cleave::load {
@@ -56,7 +56,7 @@ struct Alarm::State {
 Result<Alarm> Alarm::create(Loop& loop, UniqueFunction<void()> callback) {
   auto state = std::make_unique<State>();
   state->timer = Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (!state->timer) return fail(cli::system_error(errno, "there is no timer"));
+  if (!state->timer) return fail(local_error(errno, "there is no timer"));
   state->callback = std::move(callback);
   Result<Watcher> watcher = Watcher::create(
       loop, state->timer.get(), [self = state.get()](Watcher::Events) { self->on_time(); });

@@ -11,8 +11,8 @@
 #include <random>
 #include <utility>
 
-#include "cleave/bin/client/system_error.h"
 #include "cleave/core/file.h"
+#include "cleave/handlers/local_error.h"
 
 namespace cleave::load {
 namespace {
@@ -32,7 +32,7 @@ Body Body::made_up(std::uint64_t size) {
 
 Result<Body> Body::from_file(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return fail(cli::system_error(errno, "cannot open '" + path + "'"));
+  if (!file) return fail(local_error(errno, "cannot open '" + path + "'"));
   std::string bytes;
   // A string that grows has its bytes twice for a moment.
   struct stat status {};
@@ -43,7 +43,7 @@ Result<Body> Body::from_file(const std::string& path) {
     const std::size_t before = bytes.size();
     bytes.resize(before + kFileReadBytes);
     const ssize_t count = ::read(file.get(), bytes.data() + before, kFileReadBytes);
-    if (count < 0) return fail(cli::system_error(errno, "cannot read '" + path + "'"));
+    if (count < 0) return fail(local_error(errno, "cannot read '" + path + "'"));
     bytes.resize(before + static_cast<std::size_t>(count));
     if (count == 0) break;
   }

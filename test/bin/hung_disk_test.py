@@ -133,8 +133,9 @@ class HungDisk(unittest.TestCase):
             pid = daemon.process.pid
             with self.disk.hanging():
                 peer.send({"cmd": "exec", "shell": f"echo hello > {self.disk.path}/f"})
-                children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-                program = eventually(lambda: children.read_text().split(), PATIENCE)
+                tasks = pathlib.Path(f"/proc/{pid}/task")
+                program = eventually(lambda: [child for each in tasks.glob("*/children")
+                                              for child in each.read_text().split()], PATIENCE)
                 self.assertTrue(eventually(lambda: states(program[0]) == ["D"], PATIENCE))
                 daemon.kill(signal.SIGTERM)
                 daemon.wait_for_log("draining")

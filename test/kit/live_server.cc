@@ -8,14 +8,16 @@
 
 namespace cleave::testing {
 
-LiveServer::LiveServer(std::function<void(Router&, Loop&)> add, ServerOptions options) {
+LiveServer::LiveServer(std::function<void(Router&, Loop&)> add, ServerOptions options,
+                       std::string_view url) {
   std::promise<void> ready;
-  thread_ = std::thread([&ready, this, add = std::move(add), options] {
+  thread_ = std::thread([&ready, this, url, add = std::move(add), options] {
     auto loop = Loop::create().value();
     Router router;
     add(router, *loop);
     Server server(*loop, router, options);
-    port_ = Endpoint::parse(server.listen("tcp://127.0.0.1:0").value()).value().port;
+    url_ = server.listen(url).value();
+    port_ = Endpoint::parse(url_).value().port;
     loop_ = loop.get();
     ready.set_value();
     loop->run();

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// Internal: a server's file, as a client knows it.
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
-#include "cleave/bin/client/session.h"
 #include "cleave/protocol/header.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 
 // What tells one state of a file on the server from another.
 struct RemoteFile {
@@ -24,8 +25,5 @@ struct RemoteFile {
   bool operator==(const RemoteFile&) const = default;
 };
 
-// Asks the server what it has under a name: `stat`.
-[[nodiscard]] Outcome status_of(Session& session, const Settings& settings,
-                                const std::string& name);
-
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

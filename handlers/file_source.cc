@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/file_source.h"
+#include "cleave/handlers/file_source.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,10 +8,11 @@
 #include <cerrno>
 #include <utility>
 
-#include "cleave/bin/client/file_bytes.h"
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/file_digests.h"
+#include "cleave/handlers/local_error.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 namespace {
 
 constexpr std::uint64_t kPiece = std::uint64_t{256} * 1024;
@@ -25,9 +26,9 @@ Result<std::shared_ptr<FileSource>> FileSource::open(Loop& loop, const LocalFile
   const int flags =
       O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (file.follows_links() ? 0 : O_NOFOLLOW);
   Fd fd(::openat(file.at(), file.name().c_str(), flags));
-  if (!fd) return fail(system_error(errno, "cannot open '" + path + "'"));
+  if (!fd) return fail(local_error(errno, "cannot open '" + path + "'"));
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return fail(system_error(errno, "cannot stat '" + path + "'"));
+  if (::fstat(fd.get(), &info) != 0) return fail(local_error(errno, "cannot stat '" + path + "'"));
   if (!S_ISREG(info.st_mode)) {
     return fail(Errc::invalid_argument, "'" + path + "' is not a regular file");
   }
@@ -86,7 +87,9 @@ void FileSource::read_ahead() {
               Error{bytes.error().code, "'" + self->path_ + "': " + bytes.error().message};
         }
         self->wake();
-      });
+      },
+      Lane::disk);
 }
 
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+// Internal: the file that a get makes.
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
-#include "cleave/bin/client/local_file.h"
 #include "cleave/core/file.h"
+#include "cleave/handlers/local_file.h"
 #include "cleave/protocol/result.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 
 // A file that is being fetched: written beside its place under a name of its own, and put there in
 // one step when it is whole. Destroyed before that, it leaves nothing, unless it is to be found
@@ -50,4 +52,5 @@ class Download {
   bool kept_;
 };
 
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

@@ -6,19 +6,23 @@
 #include <optional>
 #include <string>
 
-#include "cleave/bin/client/local_file.h"
 #include "cleave/core/file.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/reply.h"
 #include "cleave/handlers/digest.h"
+#include "cleave/handlers/local_file.h"
+#include "cleave/protocol/api.h"
+#include "cleave/protocol/result.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 
 // A file as a request's body, read on a worker thread one piece ahead. Unlike a FileRange it sees
-// the bytes go by: they are read once and hashed and counted on the way.
-class FileSource final : public Source, public std::enable_shared_from_this<FileSource> {
+// the bytes go by: they are read once and hashed and counted on the way. It can be sent once.
+class CLEAVE_API FileSource final : public Source, public std::enable_shared_from_this<FileSource> {
  public:
-  // A regular file of a size that stays as it is.
+  // A regular file of a size that stays as it is: `not_found`, `permission_denied`, or
+  // `invalid_argument` for what is no regular file. Blocks; a worker may call it.
   [[nodiscard]] static Result<std::shared_ptr<FileSource>> open(Loop& loop, const LocalFile& file);
 
   // Begins at `offset`, which is within the file, and counts what is before it as read and hashed.
@@ -67,4 +71,5 @@ class FileSource final : public Source, public std::enable_shared_from_this<File
   UniqueFunction<void(std::uint64_t)> on_progress_;
 };
 
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/remote_file.h"
+#include "cleave/handlers/remote_file.h"
 
 #include <limits>
 
 #include "cleave/handlers/digest.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 
 std::optional<RemoteFile> RemoteFile::of(const Header& reply) {
   constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
@@ -25,10 +26,5 @@ std::string RemoteFile::fingerprint() const {
   return digest.finish();
 }
 
-Outcome status_of(Session& session, const Settings& settings, const std::string& name) {
-  std::string ignored;
-  return session.run(settings, {.cmd = "stat", .members = Members().set("filename", name)},
-                     ignored);
-}
-
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

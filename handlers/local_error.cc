@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/local_error.h"
 
 #include <cerrno>
 #include <system_error>
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 namespace {
 
 Errc code_of(int number) {
@@ -29,8 +30,9 @@ Errc code_of(int number) {
 
 }  // namespace
 
-Error system_error(int number, const std::string& what) {
+Error local_error(int number, const std::string& what) {
   return Error{code_of(number), what + ": " + std::generic_category().message(number)};
 }
 
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

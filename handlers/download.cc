@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/download.h"
+#include "cleave/handlers/download.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,9 +12,10 @@
 #include <random>
 #include <utility>
 
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/local_error.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 namespace {
 
 // Names are random, so that several are tried only where somebody plays with us.
@@ -31,10 +32,10 @@ std::string random_leaf() {
 }
 
 Error cannot(const char* verb, const LocalFile& file) {
-  return system_error(errno, std::string("cannot ") + verb + " '" + file.path() + "'");
+  return local_error(errno, std::string("cannot ") + verb + " '" + file.path() + "'");
 }
 
-Error refused(const LocalFile& part, const char* why) {
+Error not_ours(const LocalFile& part, const char* why) {
   return {Errc::failed_precondition,
           "'" + part.path() + "' is the name of what has come so far, but it " + why};
 }
@@ -44,9 +45,9 @@ Error refused(const LocalFile& part, const char* why) {
 Result<void> check_own(const Fd& fd, const LocalFile& part) {
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return fail(cannot("stat", part));
-  if (!S_ISREG(info.st_mode)) return fail(refused(part, "is not a regular file"));
-  if (info.st_uid != ::geteuid()) return fail(refused(part, "belongs to somebody else"));
-  if (info.st_nlink > 1) return fail(refused(part, "has a second name"));
+  if (!S_ISREG(info.st_mode)) return fail(not_ours(part, "is not a regular file"));
+  if (info.st_uid != ::geteuid()) return fail(not_ours(part, "belongs to somebody else"));
+  if (info.st_nlink > 1) return fail(not_ours(part, "has a second name"));
   return {};
 }
 
@@ -90,23 +91,23 @@ Result<Download> Download::create(const LocalFile& target) {
 
 Result<Download> Download::resume(const LocalFile& target, const std::string& fingerprint) {
   if (is_special(target)) return create(target);
-  std::string leaf = base_name(target.name());
+  std::string leaf = target.leaf();
   if (leaf.size() > kLongestLeaf) leaf = "cleave";
   LocalFile part = target.beside("." + leaf + "." + fingerprint + ".part");
   for (int i = 0; i < kNames; ++i) {
     Fd fd(::openat(part.at(), part.name().c_str(),
                    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666));
-    if (!fd && errno == ELOOP) return fail(refused(part, "is a symbolic link"));
+    if (!fd && errno == ELOOP) return fail(not_ours(part, "is a symbolic link"));
     if (!fd) return fail(cannot("create", part));
     if (auto own = check_own(fd, part); !own) return fail(own.error());
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      return fail(refused(part, "is being written to by another cleave"));
+      return fail(not_ours(part, "is being written to by another cleave"));
     }
     if (!still_called(fd, part)) continue;
     if (::lseek(fd.get(), 0, SEEK_END) < 0) return fail(cannot("seek in", part));
     return Download(std::make_shared<const Fd>(std::move(fd)), target, std::move(part), true);
   }
-  return fail(refused(part, "changes all the time"));
+  return fail(not_ours(part, "changes all the time"));
 }
 
 Download::~Download() {
@@ -155,4 +156,5 @@ Result<void> Download::rename(bool replace) {
   return {};
 }
 
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

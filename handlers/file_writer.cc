@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/writer.h"
+#include "cleave/handlers/file_writer.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -8,9 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "cleave/bin/client/system_error.h"
+#include "cleave/handlers/local_error.h"
 
-namespace cleave::cli {
+namespace cleave {
+inline namespace v0 {
 namespace {
 
 // The errno of the write that failed, or 0.
@@ -32,7 +33,7 @@ int write_all(int fd, std::string_view bytes) {
 
 }  // namespace
 
-struct Writer::State : std::enable_shared_from_this<State> {
+struct FileWriter::State : std::enable_shared_from_this<State> {
   State(Loop& in, SharedFd to, std::string called, UniqueFunction<void()> on_failure)
       : loop(in), fd(std::move(to)), name(std::move(called)), failed(std::move(on_failure)) {}
 
@@ -45,7 +46,7 @@ struct Writer::State : std::enable_shared_from_this<State> {
         [self = shared_from_this(), batch] {
           for (const Buffer& bytes : *batch) {
             if (const int number = write_all(self->fd->get(), bytes.bytes())) return number;
-            self->hash.update(bytes.bytes());
+            self->digests.update(bytes.bytes());
           }
           return 0;
         },
@@ -54,12 +55,19 @@ struct Writer::State : std::enable_shared_from_this<State> {
           if (number != 0) return self->fail(number);
           for (const Buffer& bytes : *batch) self->written += bytes.size();
           self->start();
-        });
+          self->tell_idle();
+        },
+        Lane::disk);
+  }
+  void tell_idle() {
+    if (busy || !waiting.empty()) return;
+    if (auto callback = std::exchange(on_idle, nullptr)) callback();
   }
   void fail(int number) {
-    error = system_error(number, "cannot write " + name);
+    error = local_error(number, "cannot write " + name);
     waiting.clear();
     if (failed) failed();
+    tell_idle();
   }
 
   Loop& loop;
@@ -70,46 +78,46 @@ struct Writer::State : std::enable_shared_from_this<State> {
   bool busy = false;
   std::optional<Error> error;
   std::uint64_t written = 0;
-  Digest hash = Digest::create(DigestKind::xxh3).value();  // the worker's while one is busy
+  FileDigests digests;  // the worker's while one is busy
+  UniqueFunction<void()> on_idle;
 };
 
-Writer::Writer(Loop& loop, SharedFd fd, std::string name, UniqueFunction<void()> failed)
+FileWriter::FileWriter(Loop& loop, SharedFd fd, std::string name, UniqueFunction<void()> failed)
     : state_(std::make_shared<State>(loop, std::move(fd), std::move(name), std::move(failed))) {}
 
-Writer::~Writer() {
+FileWriter::~FileWriter() {
   state_->waiting.clear();
   state_->failed.reset();
+  state_->on_idle.reset();
 }
 
-void Writer::go_on(Digest hash, std::uint64_t written) {
-  state_->hash = std::move(hash);
+void FileWriter::go_on(FileDigests digests, std::uint64_t written) {
+  state_->digests = std::move(digests);
   state_->written = written;
 }
 
-void Writer::write(Buffer bytes) {
+void FileWriter::write(Buffer bytes) {
   if (state_->error) return;
   state_->waiting.push_back(std::move(bytes));
   state_->start();
 }
 
-bool Writer::idle() const noexcept {
+bool FileWriter::idle() const noexcept {
   return !state_->busy && state_->waiting.empty();
 }
-const std::optional<Error>& Writer::error() const noexcept {
+void FileWriter::when_idle(UniqueFunction<void()> callback) {
+  state_->on_idle = std::move(callback);
+  state_->tell_idle();
+}
+const std::optional<Error>& FileWriter::error() const noexcept {
   return state_->error;
 }
-std::uint64_t Writer::written() const noexcept {
+std::uint64_t FileWriter::written() const noexcept {
   return state_->written;
 }
-std::string Writer::digest() {
-  return state_->hash.finish();
+FileDigests& FileWriter::digests() noexcept {
+  return state_->digests;
 }
 
-SharedFd standard_descriptor(int fd) {
-  return {new Fd(fd), [](Fd* borrowed) {
-            (void)borrowed->release();
-            delete borrowed;
-          }};
-}
-
-}  // namespace cleave::cli
+}  // namespace v0
+}  // namespace cleave

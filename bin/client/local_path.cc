@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "cleave/bin/client/local_file.h"
+#include "cleave/bin/client/local_path.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 namespace cleave::cli {
 
-LocalFile LocalFile::beside(std::string_view leaf) const {
-  const auto in_folder_of = [leaf](const std::string& path) {
-    return path.substr(0, path.rfind('/') + 1) + std::string(leaf);
-  };
-  return {directory_, in_folder_of(name_), in_folder_of(path_)};
+std::string base_name(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
 }
 
 bool is_directory(const std::string& path) {

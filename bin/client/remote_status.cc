@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/remote_status.h"
+
+namespace cleave::cli {
+
+Outcome status_of(Session& session, const Settings& settings, const std::string& name) {
+  std::string ignored;
+  return session.run(settings, {.cmd = "stat", .members = Members().set("filename", name)},
+                     ignored);
+}
+
+}  // namespace cleave::cli
