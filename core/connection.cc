@@ -194,21 +194,22 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   const std::optional<std::string_view> body = decoder_.whole_body(input);
   if (!body) return false;
 
-  Request request;
-  request.header_ = header;
-  request.cmd_ = command.name;
-  request.body_size_ = size;
-  request.peer_ = &peer();
-  const AtOnce call{command, frame.id, body->size(), server_->loop().now()};
+  AtOnce call{command, Request(), frame.id, body->size(), server_->loop().now()};
+  call.request.header_ = header;
+  call.request.cmd_ = command.name;
+  call.request.body_size_ = size;
+  call.request.peer_ = &peer();
   const ServerCore::Scratch::Use use(scratch);
   at_once_ = &call;
+  if (server_->intercepts() && !admitted(header, call)) return true;
+  call.observed = true;
   server_->observer().on_request(peer(), command.name);
   if (closed_) return true;
   const std::string_view given = command.spec.takes_body ? *body : std::string_view();
   ReplyWriter writer(scratch.members, scratch.body, given);
   std::optional<Error> error;
   try {
-    Result<void> outcome = function(request, given, writer);
+    Result<void> outcome = function(call.request, given, writer);
     if (!outcome) error = std::move(outcome.error());
   } catch (const std::exception& thrown) {
     error = Error{Errc::internal, std::string("the handler failed: ") + thrown.what()};
@@ -228,17 +229,34 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   return true;
 }
 
+// Whether the interceptors let it through; refused if not, or over already.
+bool Connection::admitted(const Ref<const Header>& header, AtOnce& call) {
+  const std::optional<Error> refusal = server_->ask_interceptors(call.request, call.asked);
+  if (closed_) return false;
+  if (!refusal) return true;
+  at_once_ = nullptr;
+  take_over(header, call)->refuse(*refusal, false);
+  last_frame_ = true;
+  on_end();
+  (void)refused_too_often();
+  return false;
+}
+
 // What serve_at_once() could not answer after all.
-void Connection::reply_late(const Ref<const Header>& header, const AtOnce& call, Reply&& reply) {
-  const Ref<Exchange> exchange = add(header, call.command.name);
-  exchange->take_over(call.body_in, call.began);
-  exchange->reply(std::move(reply));
+void Connection::reply_late(const Ref<const Header>& header, AtOnce& call, Reply&& reply) {
+  take_over(header, call)->reply(std::move(reply));
   last_frame_ = true;
   on_end();
 }
 
-void Connection::served(const AtOnce& call, std::size_t body_out, const Error* error) {
-  server_->observer().on_served({
+Ref<Exchange> Connection::take_over(const Ref<const Header>& header, AtOnce& call) {
+  Ref<Exchange> exchange = add(header, call.command.name);
+  exchange->take_over(std::move(call.request), call.asked, call.body_in, call.began);
+  return exchange;
+}
+
+void Connection::served(AtOnce& call, std::size_t body_out, const Error* error) {
+  const Observer::Served served{
       .cmd = call.command.name,
       .peer = peer(),
       .id = call.id,
@@ -248,7 +266,9 @@ void Connection::served(const AtOnce& call, std::size_t body_out, const Error* e
       .body_out = body_out,
       .duration = server_->loop().now() - call.began,
       .one_way = false,
-  });
+  };
+  if (call.observed) server_->observer().on_served(served);
+  if (call.asked > 0) server_->tell_interceptors(call.request, served, call.asked);
 }
 
 // `here`: bytes that have come behind the header.
@@ -683,9 +703,11 @@ void Connection::close(Observer::CloseReason reason, std::string_view detail, bo
   receiving_ = {};
   link_.close(reset);
   for (const Ref<Exchange>& exchange : live) exchange->lose();
-  if (const AtOnce* call = std::exchange(at_once_, nullptr)) {  // its handler ends the server
+  if (AtOnce* call = std::exchange(at_once_, nullptr)) {  // its handler ends the server
     const Error gone = to_error(CancelReason::peer_gone);
-    server_->observer().on_cancel(peer(), call->command.name, CancelReason::peer_gone);
+    if (call->observed) {
+      server_->observer().on_cancel(peer(), call->command.name, CancelReason::peer_gone);
+    }
     served(*call, 0, &gone);
   }
   server_->observer().on_close(peer(), reason, detail, link_.bytes_in(), link_.bytes_out());
