@@ -194,22 +194,24 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   const std::optional<std::string_view> body = decoder_.whole_body(input);
   if (!body) return false;
 
-  AtOnce call{command, Request(), frame.id, body->size(), server_->loop().now()};
-  call.request.header_ = header;
-  call.request.cmd_ = command.name;
-  call.request.body_size_ = size;
-  call.request.peer_ = &peer();
+  Request request;
+  request.header_ = header;
+  request.cmd_ = command.name;
+  request.body_size_ = size;
+  request.peer_ = &peer();
+  AtOnce call{command, request, frame.id, body->size(), server_->loop().now()};
+  if (server_->intercepts()) [[unlikely]] {
+    if (!admitted(header, call)) return true;
+  }
   const ServerCore::Scratch::Use use(scratch);
   at_once_ = &call;
-  if (server_->intercepts() && !admitted(header, call)) return true;
-  call.observed = true;
   server_->observer().on_request(peer(), command.name);
   if (closed_) return true;
   const std::string_view given = command.spec.takes_body ? *body : std::string_view();
   ReplyWriter writer(scratch.members, scratch.body, given);
   std::optional<Error> error;
   try {
-    Result<void> outcome = function(call.request, given, writer);
+    Result<void> outcome = function(request, given, writer);
     if (!outcome) error = std::move(outcome.error());
   } catch (const std::exception& thrown) {
     error = Error{Errc::internal, std::string("the handler failed: ") + thrown.what()};
@@ -232,9 +234,12 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
 // Whether the interceptors let it through; refused if not, or over already.
 bool Connection::admitted(const Ref<const Header>& header, AtOnce& call) {
   const std::optional<Error> refusal = server_->ask_interceptors(call.request, call.asked);
-  if (closed_) return false;
+  if (closed_) {  // by one of them, which ended the server
+    const Error gone = to_error(CancelReason::peer_gone);
+    tell_interceptors(call, 0, &gone);
+    return false;
+  }
   if (!refusal) return true;
-  at_once_ = nullptr;
   take_over(header, call)->refuse(*refusal, false);
   last_frame_ = true;
   on_end();
@@ -255,8 +260,9 @@ Ref<Exchange> Connection::take_over(const Ref<const Header>& header, AtOnce& cal
   return exchange;
 }
 
-void Connection::served(AtOnce& call, std::size_t body_out, const Error* error) {
-  const Observer::Served served{
+Observer::Served Connection::outcome(const AtOnce& call, std::size_t body_out,
+                                     const Error* error) const {
+  return {
       .cmd = call.command.name,
       .peer = peer(),
       .id = call.id,
@@ -267,8 +273,15 @@ void Connection::served(AtOnce& call, std::size_t body_out, const Error* error) 
       .duration = server_->loop().now() - call.began,
       .one_way = false,
   };
-  if (call.observed) server_->observer().on_served(served);
-  if (call.asked > 0) server_->tell_interceptors(call.request, served, call.asked);
+}
+
+void Connection::served(AtOnce& call, std::size_t body_out, const Error* error) {
+  server_->observer().on_served(outcome(call, body_out, error));
+  if (call.asked > 0) [[unlikely]] tell_interceptors(call, body_out, error);
+}
+
+void Connection::tell_interceptors(AtOnce& call, std::size_t body_out, const Error* error) {
+  server_->tell_interceptors(call.request, outcome(call, body_out, error), call.asked);
 }
 
 // `here`: bytes that have come behind the header.
@@ -705,9 +718,7 @@ void Connection::close(Observer::CloseReason reason, std::string_view detail, bo
   for (const Ref<Exchange>& exchange : live) exchange->lose();
   if (AtOnce* call = std::exchange(at_once_, nullptr)) {  // its handler ends the server
     const Error gone = to_error(CancelReason::peer_gone);
-    if (call->observed) {
-      server_->observer().on_cancel(peer(), call->command.name, CancelReason::peer_gone);
-    }
+    server_->observer().on_cancel(peer(), call->command.name, CancelReason::peer_gone);
     served(*call, 0, &gone);
   }
   server_->observer().on_close(peer(), reason, detail, link_.bytes_in(), link_.bytes_out());

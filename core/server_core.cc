@@ -227,7 +227,7 @@ std::optional<Error> ServerCore::ask_interceptors(Request& request, std::uint32_
     } catch (...) {
       outcome = fail(Errc::internal, "an interceptor failed");
     }
-    if (asked == 0) break;
+    if (shut_) break;
     if (!outcome) return std::move(outcome.error());
   }
   return std::nullopt;

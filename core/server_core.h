@@ -57,8 +57,8 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] Budget& budget() noexcept { return *budget_; }
   // Whether there are interceptors: mostly not, and then nothing is done for them.
   [[nodiscard]] bool intercepts() const noexcept { return !options_.interceptors.empty(); }
-  // Asks them, and counts in `asked` those that are to be told. An error refuses the request. Where
-  // a call ends the request, `asked` is 0 afterwards, as those have been told by then.
+  // Asks them, and counts in `asked` those that are to be told. An error refuses the request. One
+  // that ends the server is the last to be asked.
   [[nodiscard]] std::optional<Error> ask_interceptors(Request& request, std::uint32_t& asked);
   // Tells those that were asked; `asked` is 0 from then on.
   void tell_interceptors(const Request& request, const Observer::Served& served,
