@@ -53,9 +53,9 @@ class Console:
     """Runs a transcript: lines that begin with `$ ` are commands, the others their output, in which a
     line `...` stands for any lines.
 
-    A program that is started with `&` is a server: it gets `arguments[its name]` besides, so that it
-    takes a port of its own, and the client's commands go to it. Where it listens is compared with
-    what the page says, but for the port.
+    A program that is started with `&` is a server: where it would take the port 8080 it gets
+    `arguments[its name]` besides, to take one of its own, and the client's commands go there. What it
+    prints is compared but for the port.
     """
 
     def __init__(self, test, folder, arguments, url=""):
@@ -83,7 +83,8 @@ class Console:
 
     def _start(self, command, lines):
         path = self.folder / command[0]
-        server = subprocess.Popen([path, *command[1:], *self.arguments[path.name]], cwd=self.folder,
+        own = [] if "--listen" in command else self.arguments[path.name]
+        server = subprocess.Popen([path, *command[1:], *own], cwd=self.folder,
                                   env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                   text=True)
 
@@ -95,6 +96,8 @@ class Console:
         self.test.addCleanup(end)
         printed = "".join(server.stdout.readline() for _ in range(lines))
         url = re.search(r"tcp://127\.0\.0\.1:\d+", printed)
+        if not own:
+            return printed
         self.test.assertIsNotNone(url, printed)
         self.environment["CLEAVE_SERVER"] = url[0]
         return printed.replace(url[0], "tcp://127.0.0.1:8080")
