@@ -277,7 +277,9 @@ Observer::Served Connection::outcome(const AtOnce& call, std::size_t body_out,
 
 void Connection::served(AtOnce& call, std::size_t body_out, const Error* error) {
   server_->observer().on_served(outcome(call, body_out, error));
-  if (call.asked > 0) [[unlikely]] tell_interceptors(call, body_out, error);
+  if (call.asked > 0) [[unlikely]] {
+    tell_interceptors(call, body_out, error);
+  }
 }
 
 void Connection::tell_interceptors(AtOnce& call, std::size_t body_out, const Error* error) {
