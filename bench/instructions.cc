@@ -20,6 +20,7 @@
 #include <variant>
 #include <vector>
 
+#include "cleave/core/interceptor.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/recycled.h"
 #include "cleave/core/router.h"
@@ -107,8 +108,10 @@ void count_exchange(const char* name, Loop& loop, MemoryPeer& peer,
   count(name, [&] {
     for (const std::string& read : reads) {
       peer.send(read);
-      // A turn, or a few, lie between a request and its reply.
-      for (int turn = 0; turn < 8 && peer.received().size() < kAtOnce * kBodyBytes; ++turn) {
+      // A turn, or a few, lie between a request and its reply, and without an id between all of
+      // them.
+      for (std::size_t turn = 0;
+           turn < 4 * kAtOnce && peer.received().size() < kAtOnce * kBodyBytes; ++turn) {
         loop.step();
       }
       check(peer.take_received().size() >= kAtOnce * kBodyBytes, "a reply did not come");
@@ -130,8 +133,24 @@ class PassOnPieces final : public Handler {
   std::shared_ptr<Relay> reply_;
 };
 
-void count_echo(const char* name, std::string_view cmd, Ids ids) {
-  TestServer test([](Router& router, Loop&) {
+// Lets everybody in.
+class Passing final : public Interceptor {
+ public:
+  Result<void> before(Request& request) override {
+    seen_ += request.cmd().size();
+    return {};
+  }
+  void after(const Request& /*request*/, const Observer::Served& served) override {
+    seen_ += served.body_out;
+  }
+
+ private:
+  std::uint64_t seen_ = 0;
+};
+
+void count_echo(const char* name, std::string_view cmd, Ids ids,
+                std::vector<Interceptor*> interceptors = {}) {
+  const auto add = [](Router& router, Loop& loop) {
     add_echo(router);
     router.add("collected", {.summary = "replies with the body"},
                collected([](const Request&, std::string_view body, ReplyWriter& reply) -> Result<> {
@@ -142,7 +161,14 @@ void count_echo(const char* name, std::string_view cmd, Ids ids) {
                streaming([](const Request& request, ReplyToken token) {
                  return make_recycled<PassOnPieces>(request, std::move(token));
                }));
-  });
+    router.add("later", {.summary = "replies with the body, in a later turn"},
+               later([&loop](const Request&, Buffer body, ReplyToken token) {
+                 loop.post([token = std::move(token), body = std::move(body)]() mutable {
+                   std::move(token).ok({}, std::move(body));
+                 });
+               }));
+  };
+  TestServer test(add, {.interceptors = std::move(interceptors)});
   TestPeer peer = test.connect();
   count_exchange(name, test.loop(), peer.wire(), requests(cmd, ids));
 }
@@ -186,4 +212,9 @@ int main() {
   count_echo("echo_built_in_counting_id", "echo", Ids::counting);
   count_echo("echo_streaming_repeated_header", "streaming", Ids::none);
   count_echo("echo_streaming_counting_id", "streaming", Ids::counting);
+  count_echo("echo_later_repeated_header", "later", Ids::none);
+  count_echo("echo_later_counting_id", "later", Ids::counting);
+  Passing passing;
+  count_echo("echo_intercepted_repeated_header", "collected", Ids::none, {&passing});
+  count_echo("echo_intercepted_counting_id", "collected", Ids::counting, {&passing});
 }

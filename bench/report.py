@@ -365,6 +365,9 @@ def echo_row(line):
 
 
 ECHO_HEAD = ["messages/s", "ratio", "server CPU each", "ratio", "p50", "p99", "saturated"]
+HANDLERS_HEAD = [*ECHO_HEAD, "instructions each"]
+# The lines of the group, as bench/instructions names what it counts.
+COUNTED = {"echo": "built_in", "collected": "collected", "streaming": "streaming", "later": "later"}
 ACCEPT_HEAD = ["connections/s"] + ECHO_HEAD[1:]
 
 
@@ -445,6 +448,12 @@ PLOTS = {
 }
 
 
+def instructions(line):
+    """What is recorded of such a handler where headers are repeated, in memory."""
+    record = json.loads((pathlib.Path(__file__).parent / "instructions.json").read_text(encoding="utf-8"))
+    return f"{record['instructions'][f'echo_{COUNTED[line]}_repeated_header']:,}"
+
+
 def group_table(result, group):
     head, rows = ECHO_HEAD, []
     for point in result["points"]:
@@ -461,8 +470,12 @@ def group_table(result, group):
             row, head = functools.partial(file_row, body=point["body"]), FILE_HEAD
         elif group == "exec":
             row, head = exec_row, EXEC_HEAD
+        elif group == "handlers":
+            head = HANDLERS_HEAD
         for line, values in point["lines"].items():
             rows.append([name, result["titles"][line]] + row(values))
+            if group == "handlers":
+                rows[-1].append(instructions(line))
             name = ""
     return table(["point", "line"] + head, rows) if rows else ""
 

@@ -199,7 +199,10 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   request.cmd_ = command.name;
   request.body_size_ = size;
   request.peer_ = &peer();
-  const AtOnce call{command, frame.id, body->size(), server_->loop().now()};
+  AtOnce call{command, request, frame.id, body->size(), server_->loop().now()};
+  if (server_->intercepts()) [[unlikely]] {
+    if (!admitted(header, call)) return true;
+  }
   const ServerCore::Scratch::Use use(scratch);
   at_once_ = &call;
   server_->observer().on_request(peer(), command.name);
@@ -228,17 +231,38 @@ bool Connection::serve_at_once(const Ref<const Header>& header, std::string_view
   return true;
 }
 
+// Whether the interceptors let it through; refused if not, or over already.
+bool Connection::admitted(const Ref<const Header>& header, AtOnce& call) {
+  const std::optional<Error> refusal = server_->ask_interceptors(call.request, call.asked);
+  if (closed_) {  // by one of them, which ended the server
+    const Error gone = to_error(CancelReason::peer_gone);
+    tell_interceptors(call, 0, &gone);
+    return false;
+  }
+  if (!refusal) return true;
+  take_over(header, call)->refuse(*refusal, false);
+  last_frame_ = true;
+  on_end();
+  (void)refused_too_often();
+  return false;
+}
+
 // What serve_at_once() could not answer after all.
-void Connection::reply_late(const Ref<const Header>& header, const AtOnce& call, Reply&& reply) {
-  const Ref<Exchange> exchange = add(header, call.command.name);
-  exchange->take_over(call.body_in, call.began);
-  exchange->reply(std::move(reply));
+void Connection::reply_late(const Ref<const Header>& header, AtOnce& call, Reply&& reply) {
+  take_over(header, call)->reply(std::move(reply));
   last_frame_ = true;
   on_end();
 }
 
-void Connection::served(const AtOnce& call, std::size_t body_out, const Error* error) {
-  server_->observer().on_served({
+Ref<Exchange> Connection::take_over(const Ref<const Header>& header, AtOnce& call) {
+  Ref<Exchange> exchange = add(header, call.command.name);
+  exchange->take_over(std::move(call.request), call.asked, call.body_in, call.began);
+  return exchange;
+}
+
+Observer::Served Connection::outcome(const AtOnce& call, std::size_t body_out,
+                                     const Error* error) const {
+  return {
       .cmd = call.command.name,
       .peer = peer(),
       .id = call.id,
@@ -248,7 +272,18 @@ void Connection::served(const AtOnce& call, std::size_t body_out, const Error* e
       .body_out = body_out,
       .duration = server_->loop().now() - call.began,
       .one_way = false,
-  });
+  };
+}
+
+void Connection::served(AtOnce& call, std::size_t body_out, const Error* error) {
+  server_->observer().on_served(outcome(call, body_out, error));
+  if (call.asked > 0) [[unlikely]] {
+    tell_interceptors(call, body_out, error);
+  }
+}
+
+void Connection::tell_interceptors(AtOnce& call, std::size_t body_out, const Error* error) {
+  server_->tell_interceptors(call.request, outcome(call, body_out, error), call.asked);
 }
 
 // `here`: bytes that have come behind the header.
@@ -683,7 +718,7 @@ void Connection::close(Observer::CloseReason reason, std::string_view detail, bo
   receiving_ = {};
   link_.close(reset);
   for (const Ref<Exchange>& exchange : live) exchange->lose();
-  if (const AtOnce* call = std::exchange(at_once_, nullptr)) {  // its handler ends the server
+  if (AtOnce* call = std::exchange(at_once_, nullptr)) {  // its handler ends the server
     const Error gone = to_error(CancelReason::peer_gone);
     server_->observer().on_cancel(peer(), call->command.name, CancelReason::peer_gone);
     served(*call, 0, &gone);

@@ -101,13 +101,20 @@ class Connection final : public LinkOwner {
   // A request that is being served without an Exchange.
   struct AtOnce {
     const Router::Command& command;
+    Request& request;
     std::optional<std::uint64_t> id;
     std::size_t body_in;
     Time began;
+    std::uint32_t asked = 0;  // interceptors
   };
   [[nodiscard]] bool serve_at_once(const Ref<const Header>& header, std::string_view& input);
-  void reply_late(const Ref<const Header>& header, const AtOnce& call, Reply&& reply);
-  void served(const AtOnce& call, std::size_t body_out, const Error* error);
+  [[nodiscard]] Ref<Exchange> take_over(const Ref<const Header>& header, AtOnce& call);
+  void reply_late(const Ref<const Header>& header, AtOnce& call, Reply&& reply);
+  [[nodiscard]] bool admitted(const Ref<const Header>& header, AtOnce& call);
+  [[nodiscard]] Observer::Served outcome(const AtOnce& call, std::size_t body_out,
+                                         const Error* error) const;
+  void served(AtOnce& call, std::size_t body_out, const Error* error);
+  void tell_interceptors(AtOnce& call, std::size_t body_out, const Error* error);
   void on_head(const Ref<const Header>& header, std::size_t here);
   void begin(const Ref<const Header>& header, const KnownCommand* known, std::size_t here);
   [[nodiscard]] const KnownCommand* look_up(Exchange& exchange, const Header& header);
@@ -156,8 +163,8 @@ class Connection final : public LinkOwner {
   Time rate_since_;               // since when a body's rate is measured, or nothing
   std::uint64_t rate_bytes_ = 0;  // what had come by then
   Time refused_since_;
-  Held header_held_;                 // the part of a header that has come
-  const AtOnce* at_once_ = nullptr;  // while it is observed as begun and not as ended
+  Held header_held_;           // the part of a header that has come
+  AtOnce* at_once_ = nullptr;  // while it is observed as begun and not as ended
   std::uint64_t collected_bytes_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint32_t unended_ = 0;  // of live_, whose bodies have not ended

@@ -44,6 +44,9 @@ struct DatagramListener::Asked {
   Ref<const Header> header;
   std::string_view cmd = {};
   std::string_view body = {};
+  const Request* request = nullptr;  // for the interceptors
+  std::uint32_t asked = 0;           // of them
+  bool observed = false;             // as begun
 
   [[nodiscard]] std::optional<std::uint64_t> id() const noexcept { return header->frame().id; }
   // The longest datagram that may answer it.
@@ -93,7 +96,9 @@ void DatagramListener::close() {
 void DatagramListener::abandon() {
   close();
   abandoned_ = true;
-  if (serving_ != nullptr) served(*serving_, Error{Errc::cancelled, "the server was closed"}, 0);
+  if (Asked* asked = std::exchange(serving_, nullptr)) {
+    served(*asked, Error{Errc::cancelled, "the server was closed"}, 0);
+  }
 }
 
 // ---- Receiving ----------------------------------------------------------------------------------
@@ -217,6 +222,17 @@ void DatagramListener::ask(Asked& asked, const Router::Command& command,
   members_.clear();
   body_.clear();
   serving_ = &asked;
+  if (server_.intercepts()) {
+    asked.request = &request;
+    const std::optional<Error> refusal = server_.ask_interceptors(request, asked.asked);
+    if (abandoned_) return;
+    if (refusal) {
+      serving_ = nullptr;
+      refuse(asked, *refusal);
+      return served(asked, refusal, 0);
+    }
+  }
+  asked.observed = true;
   server_.observer().on_request(asked.peer, asked.cmd);
   if (abandoned_) return;
   std::optional<Error> error = call(*command.message_route(), request,
@@ -326,9 +342,9 @@ bool DatagramListener::say(const Asked& asked, const Error& error) {
   return true;
 }
 
-void DatagramListener::served(const Asked& asked, const std::optional<Error>& error,
+void DatagramListener::served(Asked& asked, const std::optional<Error>& error,
                               std::uint64_t body_out) {
-  server_.observer().on_served({
+  const Observer::Served served{
       .cmd = asked.cmd,
       .peer = asked.peer,
       .id = asked.id(),
@@ -338,7 +354,9 @@ void DatagramListener::served(const Asked& asked, const std::optional<Error>& er
       .body_out = body_out,
       .duration = Millis(0),
       .one_way = false,
-  });
+  };
+  if (asked.observed) server_.observer().on_served(served);
+  if (asked.asked > 0) server_.tell_interceptors(*asked.request, served, asked.asked);
 }
 
 }  // namespace v0

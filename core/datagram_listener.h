@@ -63,7 +63,7 @@ class DatagramListener final : public RefCounted<DatagramListener> {
                          std::string_view body);
   [[nodiscard]] bool say(const Asked& asked, const Error& error);
   void drop(const Peer& peer, Observer::DropReason reason);
-  void served(const Asked& asked, const std::optional<Error>& error, std::uint64_t body_out);
+  void served(Asked& asked, const std::optional<Error>& error, std::uint64_t body_out);
   [[nodiscard]] const Peer& peer_of(const Datagrams::Incoming& datagram);
 
   ServerCore& server_;
@@ -72,7 +72,7 @@ class DatagramListener final : public RefCounted<DatagramListener> {
   Datagrams datagrams_;
   std::unique_ptr<Watcher> watcher_;  // null: closed
   Timer retry_;
-  const Asked* serving_ = nullptr;
+  Asked* serving_ = nullptr;
   bool abandoned_ = false;
 
   // Of the last datagram: many come from the same peer, and an address's text is dear.

@@ -38,8 +38,9 @@ void Exchange::begin(const Start& start) {
   body_limit_ = start.body_limit;
   one_way_ = start.one_way;
   request_.body_size_ = start.body_size;
+  if (start.timeout) request_.deadline_ = began_ + *start.timeout;
+  if (connection_->server().intercepts() && !admitted()) return;
   if (start.timeout) {
-    request_.deadline_ = began_ + *start.timeout;
     timer_.emplace(connection_->server().loop(), [this] { cancel(CancelReason::deadline); });
     timer_->start(*start.timeout);
   }
@@ -52,7 +53,21 @@ void Exchange::begin(const Start& start) {
   }
 }
 
-void Exchange::take_over(std::uint64_t body_in, Time began) {
+// Whether the interceptors let it through; refused if not, or over already.
+bool Exchange::admitted() {
+  const Ref<Exchange> guard(this);
+  const std::optional<Error> refusal = connection_->server().ask_interceptors(request_, asked_);
+  if (state_ == State::done) return false;
+  if (!refusal) return true;
+  failed_ = true;
+  refuse(*refusal, one_way_);
+  return false;
+}
+
+void Exchange::take_over(Request&& request, std::uint32_t asked, std::uint64_t body_in,
+                         Time began) {
+  request_ = std::move(request);
+  asked_ = asked;
   body_in_ = body_in;
   began_ = began;
 }
@@ -350,10 +365,9 @@ void Exchange::end(const Error* error) {
 }
 
 void Exchange::served(const Error* error) {
-  if (refused_) return;
+  if (refused_ && asked_ == 0) return;
   ServerCore& server = connection_->server();
-  if (error != nullptr) server.met(*error);
-  server.observer().on_served({
+  const Observer::Served served{
       .cmd = request_.cmd_,
       .peer = connection_->peer(),
       .id = id(),
@@ -363,7 +377,12 @@ void Exchange::served(const Error* error) {
       .body_out = body_out_,
       .duration = server.loop().now() - began_,
       .one_way = one_way_,
-  });
+  };
+  if (!refused_) {
+    if (error != nullptr) server.met(*error);
+    server.observer().on_served(served);
+  }
+  if (asked_ > 0) server.tell_interceptors(request_, served, asked_);
 }
 
 // ---- Ending early -------------------------------------------------------------------------------

@@ -61,9 +61,9 @@ class Exchange final : public RefCounted<Exchange>, public Recycled, private Rin
   };
   // Makes the handler.
   void begin(const Start& start);
-  // Instead of begin(), for a request whose handler was called already and whose answer has to take
-  // the long way: reply() comes next.
-  void take_over(std::uint64_t body_in, Time began);
+  // Instead of begin(), for a request whose handler or interceptors were called already and whose
+  // answer has to take the long way: reply() or refuse() comes next.
+  void take_over(Request&& request, std::uint32_t asked, std::uint64_t body_in, Time began);
   // Answers with an error; no handler sees the request.
   void refuse(const Error& error, bool one_way);
   void on_body(Chunk chunk);
@@ -108,6 +108,7 @@ class Exchange final : public RefCounted<Exchange>, public Recycled, private Rin
   [[nodiscard]] bool hears_body() const noexcept {
     return command_ != nullptr && state_ != State::done && !cancelled_ && !failed_;
   }
+  [[nodiscard]] bool admitted();
   template <typename Call>
   void call_handler(const Call& call);
   void end_call(bool nested);
@@ -140,6 +141,7 @@ class Exchange final : public RefCounted<Exchange>, public Recycled, private Rin
   Time began_;
   Time waiting_since_;  // for the handler
   Time done_at_;
+  std::uint32_t asked_ = 0;  // interceptors, which are to be told
   State state_ = State::running;
   bool one_way_ = false;
   bool body_ended_ = false;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <any>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cleave/core/time.h"
@@ -76,6 +79,29 @@ class CLEAVE_API Request {
   [[nodiscard]] std::optional<Time> deadline() const noexcept { return deadline_; }
   [[nodiscard]] const Peer& peer() const noexcept { return *peer_; }
 
+  // What an Interceptor knows of the request, for the handler: one value of each type, such as the
+  // name that was authenticated. Only an Interceptor has a Request to attach to.
+  template <typename T>
+  void attach(T value) {
+    if (!attached_) attached_ = std::make_unique<std::vector<std::any>>();
+    for (std::any& each : *attached_) {
+      if (std::any_cast<T>(&each) != nullptr) {
+        each = std::move(value);
+        return;
+      }
+    }
+    attached_->emplace_back(std::move(value));
+  }
+  // Null where there is none of that type. Valid as long as the request.
+  template <typename T>
+  [[nodiscard]] const T* attached() const noexcept {
+    if (!attached_) return nullptr;
+    for (const std::any& each : *attached_) {
+      if (const T* value = std::any_cast<T>(&each)) return value;
+    }
+    return nullptr;
+  }
+
  private:
   friend class Connection;
   friend class Exchange;
@@ -87,6 +113,7 @@ class CLEAVE_API Request {
   std::optional<std::uint64_t> body_size_;
   std::optional<Time> deadline_;
   const Peer* peer_ = nullptr;
+  std::unique_ptr<std::vector<std::any>> attached_;  // null as long as there is nothing
 };
 
 }  // namespace v0

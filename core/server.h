@@ -11,6 +11,7 @@
 #include "cleave/core/admission.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/file.h"
+#include "cleave/core/interceptor.h"
 #include "cleave/core/limits.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/observer.h"
@@ -30,6 +31,10 @@ struct ServerOptions {
   // Is asked before listeners are bound and peers are taken in; must outlive the server. Null:
   // everything is admitted.
   Admission* admission = nullptr;
+  // Are asked before each handler, in this order, and told how its request ended, in the opposite
+  // one; none is null. Must outlive the server, and the call that ends it where one of theirs or of
+  // a handler's does.
+  std::vector<Interceptor*> interceptors = {};
 };
 
 // Accepts connections and runs handlers for their requests.

@@ -2,6 +2,8 @@
 #include "cleave/core/server_core.h"
 
 #include <algorithm>
+#include <cassert>
+#include <exception>
 #include <utility>
 
 #include "cleave/core/connection.h"
@@ -57,7 +59,10 @@ ServerCore::ServerCore(Loop& loop, const Router& router, ServerOptions options)
       budget_(make_ref<Budget>(options_.limits.memory_bytes)),
       link_options_(options_for_links(options_.limits, *budget_)),
       sweep_timer_(loop, [this] { sweep(); }),
-      drain_timer_(loop, [this] { drain_deadline(); }) {}
+      drain_timer_(loop, [this] { drain_deadline(); }) {
+  assert(std::count(options_.interceptors.begin(), options_.interceptors.end(), nullptr) == 0 &&
+         "an interceptor is null");
+}
 
 ServerCore::~ServerCore() = default;
 
@@ -233,6 +238,33 @@ void ServerCore::remove_if_orphan(Exchange& exchange) {
   const Ref<Exchange> guard = *at;
   orphans_.erase(at);
   drained_if_empty();
+}
+
+std::optional<Error> ServerCore::ask_interceptors(Request& request, std::uint32_t& asked) {
+  for (Interceptor* const interceptor : options_.interceptors) {
+    ++asked;
+    Result<void> outcome;
+    try {
+      outcome = interceptor->before(request);
+    } catch (const std::exception& thrown) {
+      outcome = fail(Errc::internal, std::string("an interceptor failed: ") + thrown.what());
+    } catch (...) {
+      outcome = fail(Errc::internal, "an interceptor failed");
+    }
+    if (shut_) break;
+    if (!outcome) return std::move(outcome.error());
+  }
+  return std::nullopt;
+}
+
+void ServerCore::tell_interceptors(const Request& request, const Observer::Served& served,
+                                   std::uint32_t& asked) {
+  for (std::size_t i = std::exchange(asked, 0); i-- > 0;) {
+    try {
+      options_.interceptors[i]->after(request, served);
+    } catch (...) {  // the request has its answer, and the others are to be told all the same
+    }
+  }
 }
 
 void ServerCore::sweep() {

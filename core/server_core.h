@@ -3,6 +3,7 @@
 // Internal: what is behind a Server.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,14 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   [[nodiscard]] const LinkOptions& link_options() const noexcept { return link_options_; }
   // What all that is held for peers counts against.
   [[nodiscard]] Budget& budget() noexcept { return *budget_; }
+  // Whether there are interceptors: mostly not, and then nothing is done for them.
+  [[nodiscard]] bool intercepts() const noexcept { return !options_.interceptors.empty(); }
+  // Asks them, and counts in `asked` those that are to be told. An error refuses the request. One
+  // that ends the server is the last to be asked.
+  [[nodiscard]] std::optional<Error> ask_interceptors(Request& request, std::uint32_t& asked);
+  // Tells those that were asked; `asked` is 0 from then on.
+  void tell_interceptors(const Request& request, const Observer::Served& served,
+                         std::uint32_t& asked);
   // Counts the limit of an error, if it met one.
   void met(const Error& error) {
     if (!error.limit.empty()) observer_->on_limit(error.limit);

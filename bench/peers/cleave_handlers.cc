@@ -51,6 +51,12 @@ int main() {
                reply.append(body);
                return Result<void>();
              }));
+  router.add("stranger_later", {.summary = "replies with the body, in a later turn of the loop"},
+             later([&loop](const Request&, Buffer body, ReplyToken token) {
+               loop->post([token = std::move(token), body = std::move(body)]() mutable {
+                 std::move(token).ok({}, std::move(body));
+               });
+             }));
   Server server(*loop, router);
   const auto url = server.listen("tcp://127.0.0.1:0");
   if (!url) {

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The smallest server: one collected handler. Usage: hello [URL]
+// The smallest server: one collected handler.
+//
+//     $ build/bin/example_hello &
+//     listening on tcp://127.0.0.1:8080?wire=frame
+//     $ printf Ada | cleave call greet --body -
+//     hello Ada{}
 #include <cstdio>
 
 #include "cleave/core/server.h"

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A proxy: passes a command on to another server and its reply back, both as they come. The slowest
-// of the four legs sets the pace, as Buffers wait where it is slow. Usage: proxy BACKEND-URL [URL]
+// of the four legs sets the pace, as Buffers wait where it is slow. Behind it here is the daemon.
+//
+//     $ build/bin/cleaved --listen unix:backend.sock &
+//     listening on unix:backend.sock?wire=frame
+//     ready
+//     $ build/bin/example_proxy unix:backend.sock &
+//     listening on tcp://127.0.0.1:8080?wire=frame
+//     $ cleave echo hello
+//     hello
 #include <cstdio>
 
 #include "cleave/core/client.h"

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 // A streaming handler: stores a body of any size in one file, in constant memory. The chunks that
-// wait for the disk are Buffers, so a slow disk slows the sender down. Usage: upload FILE [URL]
+// wait for the disk are Buffers, so a slow disk slows the sender down.
+//
+//     $ build/bin/example_upload stored &
+//     listening on tcp://127.0.0.1:8080?wire=frame
+//     $ echo hello | cleave call upload --body - && cat stored
+//     {"file_size":6}
+//     hello
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -5,6 +5,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 import unittest
 from importlib.machinery import SourceFileLoader
 
@@ -16,6 +17,20 @@ LOADER.exec_module(instructions)
 
 HERE = {"compiler": "12.2.0", "libc6": "2.36"}
 RECORD = {"recorded with": HERE, "instructions": {"echo": 1000, "decoder": 1000}}
+
+
+class Page(unittest.TestCase):
+    def test_the_page_shows_what_is_recorded_of_each_shape(self):
+        recorded = json.loads((SCRIPT.parent / "instructions.json").read_text(encoding="utf-8"))["instructions"]
+        text = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
+        rows = re.findall(r"^  \| (built in|collected, with|collected|streaming|later)[^|]* \| ([\d,]+) \| "
+                          r"([\d,]+) \|$", text, re.MULTILINE)
+        names = {"built in": "built_in", "collected, with": "intercepted"}
+        self.assertEqual(len(rows), 5)
+        for title, *counts in rows:
+            name = names.get(title, title)
+            self.assertEqual(counts, [f"{recorded[f'echo_{name}_{header}']:,}"
+                                      for header in ("repeated_header", "counting_id")])
 
 
 class Counts(unittest.TestCase):
