@@ -42,6 +42,17 @@ def blocks_of(page):
         yield Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2])
 
 
+def without_indentation(text):
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+
+def stands_in_an_example(block):
+    """Whether a piece of C++ is printed from a program in bin/examples, where it is compiled."""
+    text = without_indentation(block.text)
+    return any(text in without_indentation(path.read_text(encoding="utf-8"))
+               for path in (ROOT / "bin/examples").glob("*.cc"))
+
+
 def cache(name):
     """A variable of the build."""
     text = (BUILD / "CMakeCache.txt").read_text(encoding="utf-8")
