@@ -189,23 +189,26 @@ void ReconnectingCore::on_connection(Result<std::unique_ptr<Client>> client) {
   if (abandoned_) return;
   const std::vector<std::uint64_t> waiting = std::exchange(waiting_, {});
   auto connecting = std::exchange(connecting_, {});
+  std::optional<Error> error;
   if (client) {
     client_ = *std::move(client);
     ++connection_;
     if (on_connect_) on_connect_();
+  } else {
+    error = std::move(client.error());
   }
   // Whoever is told may end other calls, and the connection; then they wait for the next one.
   for (const std::uint64_t id : waiting) {
     const auto at = calls_.find(id);
     if (at == calls_.end()) continue;
-    if (!client) {
-      failed(id, client.error(), nullptr);
+    if (error) {
+      failed(id, *error, nullptr);
     } else {
       submit(id);
     }
   }
   for (auto& done : connecting) {
-    done(client ? Result<void>() : fail(client.error()));
+    done(error ? fail(*error) : Result<void>());
   }
 }
 

@@ -78,7 +78,8 @@ class Output(Streams):
         while piece := process.stdout.read(MIB):
             own = own or memory(process.pid, "VmRSS")
             read += len(piece)
-            if pauses < 8 and read >= ENDLESS * pauses // 8:
+            # What comes behind that may all be on its way, and the program gone.
+            if pauses < 6 and read >= ENDLESS * pauses // 8:
                 pauses += 1
                 until_it_waits(program)
                 self.assertLess(written(program) - read, ON_ITS_WAY)

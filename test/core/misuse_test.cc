@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -67,7 +68,8 @@ TEST_CASE("a bug of a handler's author ends the program, with a sentence that na
   Router router;
   router.add("hello", {.summary = "says hello"}, hello());
   Buffer bytes = Buffer::copy_of("abc");
-  auto loop = Loop::create().value();
+  std::unique_ptr<Loop> of_another_thread;
+  std::thread([&] { of_another_thread = Loop::create().value(); }).join();
 
   CHECK(says(last_words([&] { router.add("hello", {.summary = "again"}, hello()); }),
              "a command was registered twice"));
@@ -79,7 +81,7 @@ TEST_CASE("a bug of a handler's author ends the program, with a sentence that na
              "more was taken from a Buffer than is in it"));
   CHECK(
       says(last_words([&] { bytes.drop_front(4); }), "more was taken from a Buffer than is in it"));
-  CHECK(says(last_words([&] { std::thread([&] { loop->after(Millis(1), [] {}); }).join(); }),
+  CHECK(says(last_words([&] { of_another_thread->after(Millis(1), [] {}); }),
              "a loop was used from another thread; only post() may be"));
 }
 #endif
