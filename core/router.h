@@ -49,7 +49,7 @@ struct CommandSpec {
   std::optional<std::uint64_t> body_bytes = {};
   // False: a body is dropped instead of refused.
   bool takes_body = true;
-  // A shortcut of a streaming command for requests with short bodies (4 KiB) that came in one
+  // A shortcut of a streaming command for requests with short bodies (32 KiB) that came in one
   // piece, as most do: a collected handler that answers as the streaming one would, at half its
   // cost. Bare messages are served by it whatever their length; see `message`.
   std::optional<Route> whole = {};
