@@ -9,12 +9,13 @@ import sys
 import threading
 import unittest
 
-from daemon_case import LONG, MIB, SANITIZED
+from daemon_case import LONG, MIB, SANITIZED, VERY_LONG
 from exec_case import ExecTest, processes, until_it_waits, written
 from process_facts import eventually, memory
 from support import PATIENCE
 
-ENDLESS = 10_000_000_000 if LONG else (64 if SANITIZED else 256) * MIB
+ENDLESS = (10_000_000_000 if VERY_LONG else 1_000_000_000 if LONG else
+           (64 if SANITIZED else 256) * MIB)
 ENDLESS_SECONDS = 600
 # What waits in pipes, sockets and the daemon together.
 ON_ITS_WAY = 16 * MIB
