@@ -32,8 +32,9 @@ struct ReconnectingOptions {
 // Destroyed, it closes the connection; calls that run end with `unavailable`.
 //
 //     auto client = ReconnectingClient::create(loop, "tcp://127.0.0.1:8080").value();
-//     client->call({.cmd = "stat", .members = Members().set("filename", "a"), .timeout =
-//     Millis(2'000),
+//     client->call({.cmd = "stat",
+//                   .members = Members().set("filename", "a"),
+//                   .timeout = Millis(2'000),
 //                   .idempotent = true},
 //                  [](Result<Answer> answer) { … });
 //

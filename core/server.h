@@ -68,10 +68,11 @@ class CLEAVE_API Server {
   // the error's sentence, and its wire, command and options count. Takes the descriptor, which goes
   // with the listener; a socket's file stays. `invalid_argument` for what cannot be served.
   [[nodiscard]] Result<std::string> adopt(Fd socket, const Endpoint& how);
-  // Stops listening at a URL that listen() or adopt() has returned; connections that came by it go
-  // on. `not_found` where nothing listens at it.
+  // Stops listening at a URL, as listen() or adopt() has returned it and not as it was given;
+  // connections that came by it go on. `not_found` where nothing listens at it.
   [[nodiscard]] Result<void> unlisten(std::string_view url);
-  // The URLs at which it listens, in the order in which they were added: those of streams first.
+  // The URLs at which it listens, with all that listen() adds to them: those of streams, then those
+  // of datagrams, each in the order in which they were added.
   [[nodiscard]] std::vector<std::string> listening() const;
   // Serves a stream that came from elsewhere: in frames, or as a listener on an endpoint with this
   // wire and command would (whose errors this has, too).

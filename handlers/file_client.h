@@ -105,8 +105,8 @@ class CLEAVE_API FileTransfer {
 // `io_error` (it became shorter);
 //   `checksum_mismatch`  what the server has stored has other bytes; where some of them were there
 //                        before, all have been sent once more by then. Or `sha256` is not theirs
-//   `offset_mismatch`    the server wants to go on from where it cannot be gone on, or never the
-//   same `unavailable` …      after all attempts, the last error
+//   `offset_mismatch`    the server goes on from where nobody can, or each time from another place
+//   `unavailable` …      after all attempts, the last error
 [[nodiscard]] CLEAVE_API FileTransfer put_file(ReconnectingClient& client, LocalFile from,
                                                std::string name, FileTransferOptions options,
                                                FileTransfer::Done done);
