@@ -32,8 +32,8 @@ struct ServerOptions {
   // everything is admitted.
   Admission* admission = nullptr;
   // Are asked before each handler, in this order, and told how its request ended, in the opposite
-  // one; none is null. Must outlive the server, and the call that ends it where one of theirs or of
-  // a handler's does.
+  // one; none is null. Must outlive the server, and any call of theirs or of a handler's in which
+  // it is ended.
   std::vector<Interceptor*> interceptors = {};
 };
 

@@ -13,8 +13,8 @@
 namespace cleave {
 inline namespace v0 {
 
-// The name of the variable that everybody inherits who descends from a run, unless he takes it out
-// of his environment on purpose.
+// The name of the variable that everybody inherits who descends from a run, and has as long as its
+// environment is left as it was.
 inline constexpr std::string_view kMarkName = "CLEAVE_RUN";
 
 // A value that no other run has, which names its cgroup as well.

@@ -174,7 +174,8 @@ class ClientTest(ServerTest):
         self.assertEqual([future.result().members["exit_code"] for future in futures], [0] * 8)
 
     def test_a_server_that_goes_away_and_comes_back_is_found_again(self):
-        with self.client.start(["sleep", "1000"]) as program:
+        # It outlives a server that is killed, so not for long.
+        with self.client.start(["sleep", "60"]) as program:
             self.client.ping()  # that one was sent before
             self.server.kill()
             with self.assertRaises(cleave.ConnectionLost):
