@@ -91,6 +91,13 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
   return session.interrupted() ? kInterrupted : status;
 }
 
+void describe_command(const Command& command, Session& session,
+                      const std::function<void(const CLI::App&)>& visitor) {
+  Invocation invocation(command, session, {}, {});
+  invocation.describe_to(visitor);
+  command.run(invocation);
+}
+
 Invocation::Invocation(const Command& command, Session& in, const Settings& with,
                        std::vector<std::string> words)
     : session(in),
@@ -104,6 +111,10 @@ Invocation::Invocation(const Command& command, Session& in, const Settings& with
 }
 
 std::optional<int> Invocation::parse() {
+  if (visitor_) {
+    visitor_(app_);
+    return kOk;
+  }
   std::vector<std::string> reversed(words_.rbegin(), words_.rend());
   try {
     app_.parse(std::move(reversed));

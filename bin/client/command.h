@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,6 +43,10 @@ struct Command {
 // session.given_up() may be true.
 [[nodiscard]] int run_command(Session& session, const Settings& settings,
                               std::vector<std::string> words);
+
+// Shows the visitor the arguments and options that a command has declared, and does not run it.
+void describe_command(const Command& command, Session& session,
+                      const std::function<void(const CLI::App&)>& visitor);
 
 // The options that stand before a command as well as behind it.
 void add_common_options(CLI::App& app, Settings& settings);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,11 +15,15 @@
 namespace cleave::cli {
 
 // One command being run: the words behind its name, and where it runs. A command declares its
-// options on app(), parses, and goes on if parse() has nothing to return.
+// options on app(), parses, and goes on if parse() has nothing to return; before that it does
+// nothing, as it may only be asked what its options are.
 class Invocation {
  public:
   Invocation(const Command& command, Session& in, const Settings& with,
              std::vector<std::string> words);
+
+  // Has parse() show what is declared, and end the command.
+  void describe_to(std::function<void(const CLI::App&)> visitor) { visitor_ = std::move(visitor); }
 
   CLI::App& app() noexcept { return app_; }
   // An exit status where there is nothing left to do: after --help, or a wrong usage that has been
@@ -40,6 +45,7 @@ class Invocation {
   const Command& command_;
   CLI::App app_;
   std::vector<std::string> words_;
+  std::function<void(const CLI::App&)> visitor_;
 };
 
 // The commands, by what they deal with.
