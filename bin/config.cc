@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/config.h"
 
-#include <toml++/toml.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "cleave/bin/exec_file.h"
+#include "cleave/bin/toml_file.h"
 #include "cleave/core/endpoint.h"
 
 namespace cleave {
 inline namespace v0 {
 namespace {
-
-// Far more than any configuration needs; a wrong name may lead to anything.
-constexpr std::size_t kFileBytes = 1024 * 1024;
 
 tl::unexpected<Error> refuse(std::string sentence) {
   return fail(Errc::invalid_argument, std::move(sentence));
@@ -74,11 +68,6 @@ Result<void> set(T& target, Result<T> value, const std::string& place) {
 }
 
 // ---- The file -----------------------------------------------------------------------------------
-
-// Where something stands in the file: "cleaved.toml:12: log_level".
-std::string place_of(const std::string& name, const toml::key& key) {
-  return name + ":" + std::to_string(key.source().begin.line) + ": " + std::string(key.str());
-}
 
 Result<std::string> string_from(const toml::node& node) {
   if (const auto text = node.value_exact<std::string>()) return *text;
@@ -162,20 +151,6 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   return refuse(place + ": there is no such key");
 }
 
-Result<std::string> read_file(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  std::string text(kFileBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad()) {
-    return fail(Errc::io_error, name + ": cannot be read: " + std::strerror(errno));
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kFileBytes) {
-    return refuse(name + ": expected at most " + std::to_string(kFileBytes) + " bytes");
-  }
-  return text;
-}
-
 // ---- The whole ----------------------------------------------------------------------------------
 
 Result<void> apply(const CommandLine& options, Config& config) {
@@ -206,7 +181,7 @@ Result<void> apply(const CommandLine& options, Config& config) {
 
 Result<void> read_commands(Config& config) {
   if (config.exec.mode != ExecMode::named) return {};
-  const Result<std::string> text = read_file(config.exec_file);
+  const Result<std::string> text = read_text_file(config.exec_file);
   if (!text) return refuse("exec: expected off, shell or a file; " + text.error().message);
   Result<NamedCommands> commands = parse_exec_file(*text, config.exec_file);
   if (!commands) return fail(std::move(commands.error()));
@@ -295,15 +270,10 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
 
 Result<Config> parse_config(std::string_view toml, const std::string& name) {
   Config config;
-  try {
-    const toml::table table = toml::parse(toml, name);
-    for (const auto& [key, node] : table) {
-      Result<void> done = read_key(key, node, name, config);
-      if (!done) return fail(done.error());
-    }
-  } catch (const toml::parse_error& error) {
-    return refuse(name + ":" + std::to_string(error.source().begin.line) + ": " +
-                  std::string(error.description()));
+  const Result<toml::table> table = parse_toml(toml, name);
+  if (!table) return fail(table.error());
+  for (const auto& [key, node] : *table) {
+    if (Result<void> done = read_key(key, node, name, config); !done) return fail(done.error());
   }
   return config;
 }
@@ -311,7 +281,7 @@ Result<Config> parse_config(std::string_view toml, const std::string& name) {
 Result<Config> load_config(const CommandLine& command_line) {
   Result<Config> config = Config();
   if (!command_line.config.empty()) {
-    config = read_file(command_line.config).and_then([&](const std::string& text) {
+    config = read_text_file(command_line.config).and_then([&](const std::string& text) {
       return parse_config(text, command_line.config);
     });
     if (!config) return config;

@@ -8,6 +8,10 @@
 #include <iostream>
 
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/nearest.h"
+#include "cleave/bin/client/pages.h"
+#include "cleave/bin/client/presets.h"
+#include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
 namespace {
@@ -15,25 +19,26 @@ namespace {
 constexpr unsigned kAny = kFrames | kFrameDatagrams | kBareStream | kBareDatagrams;
 
 constexpr std::array kCommands = {
-    Command{"echo", "TEXT...", "sends text there and back", kAny, run_echo},
-    Command{"upper", "TEXT...", "has ASCII letters made upper case", kAny, run_upper},
+    Command{"echo", "TEXT...", "sends text there and back", kAny, run_echo, kEchoPage},
+    Command{"upper", "TEXT...", "has ASCII letters made upper case", kAny, run_upper, kUpperPage},
     Command{"exec", "[--] ARGV... | --shell LINE | --name NAME [KEY=VALUE]...",
-            "runs a program on the server", kFrames | kBareStream, run_exec},
-    Command{"put", "FILE [NAME]", "stores a file", kFrames, run_put},
-    Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get},
-    Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls},
-    Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat},
-    Command{"rm", "NAME", "deletes a file", kFrames, run_rm},
-    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv},
+            "runs a program on the server", kFrames | kBareStream, run_exec, kExecPage},
+    Command{"put", "FILE [NAME]", "stores a file", kFrames, run_put, kPutPage},
+    Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get, kGetPage},
+    Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls, kLsPage},
+    Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat, kStatPage},
+    Command{"rm", "NAME", "deletes a file", kFrames, run_rm, kRmPage},
+    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv, kMvPage},
     Command{"verify", "NAME", "has a file read again and compared with its digest", kFrames,
-            run_verify},
-    Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping},
-    Command{"stats", "", "shows the server's counters", kFrames, run_stats},
-    Command{"limits", "", "shows the server's limits", kFrames, run_limits},
+            run_verify, kVerifyPage},
+    Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping,
+            kPingPage},
+    Command{"stats", "", "shows the server's counters", kFrames, run_stats, kStatsPage},
+    Command{"limits", "", "shows the server's limits", kFrames, run_limits, kLimitsPage},
     Command{"help", "[CMD]", "shows the commands that the server has, or one of them", kFrames,
-            run_help},
-    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames,
-            run_call},
+            run_help, kHelpPage},
+    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames, run_call,
+            kCallPage},
 };
 
 Carrier carrier_of(const Endpoint& server) {
@@ -44,17 +49,17 @@ Carrier carrier_of(const Endpoint& server) {
 
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
-// CLI11 knows only of the arguments that it parses itself; ours are partly passed on.
-class Usage final : public CLI::Formatter {
- public:
-  explicit Usage(std::string line) : line_(std::move(line)) {}
-  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
-    return "Usage: " + line_ + "\n";
-  }
+constexpr const char* kCommonGroup = "Options of every command";
 
- private:
-  std::string line_;
-};
+int unknown_command(const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.push_back(command.name);
+  const std::string_view meant = nearest(name, names);
+  const std::string question = meant.empty() ? "" : ", did you mean '" + std::string(meant) + "'?";
+  std::fprintf(stderr, "cleave: there is no command '%s'%s; see cleave --help\n",
+               printable(name).c_str(), question.c_str());
+  return kUsage;
+}
 
 }  // namespace
 
@@ -62,7 +67,29 @@ std::span<const Command> commands() noexcept {
   return kCommands;
 }
 
+Manual manual_of(const Command& command) {
+  return {.name = "cleave " + std::string(command.name),
+          .usage = "[OPTIONS] " + std::string(command.usage),
+          .summary = std::string(command.summary),
+          .about = command.page.about,
+          .examples = command.page.examples};
+}
+
+std::vector<TermList> command_lists() {
+  std::vector<TermList> lists;
+  for (const Command& command : kCommands) {
+    const std::string topic(command.page.topic);
+    auto list = std::ranges::find(lists, topic, &TermList::title);
+    if (list == lists.end()) list = lists.insert(lists.end(), {topic, {}});
+    list->terms.emplace_back(std::string(command.name) + " " + std::string(command.usage),
+                             command.summary);
+  }
+  return lists;
+}
+
 void add_common_options(CLI::App& app, Settings& settings) {
+  app.get_help_ptr()->group(kCommonGroup);
+  app.option_defaults()->group(kCommonGroup);
   app.add_option_function<double>(
          "--timeout",
          [&settings](double seconds) {
@@ -74,14 +101,14 @@ void add_common_options(CLI::App& app, Settings& settings) {
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
+  app.option_defaults()->group("Options");
 }
 
 int run_command(Session& session, const Settings& settings, std::vector<std::string> words) {
   const std::string name = words.front();
   const auto* command = std::ranges::find(kCommands, name, &Command::name);
   if (command == kCommands.end()) {
-    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n", name.c_str());
-    return kUsage;
+    return unknown_command(name);
   }
   auto interrupts = session.watch_interrupts();
   if (!interrupts) return report_status(interrupts.error());
@@ -92,7 +119,7 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
 }
 
 void describe_command(const Command& command, Session& session,
-                      const std::function<void(const CLI::App&)>& visitor) {
+                      const std::function<void(CLI::App&)>& visitor) {
   Invocation invocation(command, session, {}, {});
   invocation.describe_to(visitor);
   command.run(invocation);
@@ -105,9 +132,11 @@ Invocation::Invocation(const Command& command, Session& in, const Settings& with
       command_(command),
       app_(std::string(command.summary), "cleave " + std::string(command.name)),
       words_(std::move(words)) {
-  app_.formatter(std::make_shared<Usage>("cleave " + std::string(command.name) + " [OPTIONS] " +
-                                         std::string(command.usage)));
+  app_.set_help_flag("-h,--help", "Show this");
   add_common_options(app_, settings);
+  // Those are in the settings already; what is the command's own says so where it can be preset.
+  for (CLI::Option* const option : app_.get_options()) option->configurable(false);
+  app_.option_defaults()->configurable(false);
 }
 
 std::optional<int> Invocation::parse() {
@@ -119,10 +148,15 @@ std::optional<int> Invocation::parse() {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::cout << app_.help() << std::flush;
+    std::cout << help_page(manual_of(command_), terms_of(app_), page_width()) << std::flush;
     return kOk;
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
+  }
+  if (settings.presets) {
+    if (Result<void> preset = settings.presets->apply(app_); !preset) {
+      return usage_error(preset.error().message);
+    }
   }
   return carried();
 }
