@@ -6,6 +6,7 @@
 #include <array>
 
 #include "cleave/bin/exec_file.h"
+#include "cleave/bin/man_page.h"
 #include "cleave/bin/toml_file.h"
 #include "cleave/core/endpoint.h"
 
@@ -217,12 +218,48 @@ Result<void> check_listeners(const Config& config) {
   return {};
 }
 
+// ---- What is told of the program
+// ------------------------------------------------------------------
+
+const cli::Manual& manual() {
+  static const cli::Manual manual = {
+      .name = "cleaved",
+      .usage = "[OPTIONS]",
+      .summary = "serves files, programs and text to Cleave's clients",
+      .about =
+          "Without options it listens on tcp://127.0.0.1:8080, keeps files under ./file_upload, "
+          "and "
+          "runs no programs. When it serves, standard output has a line for each listener and then "
+          "ready; the log goes to standard error."};
+  return manual;
+}
+
+std::string man_page_of(const CLI::App& app) {
+  std::vector<cli::TermList> lists = cli::terms_of(app);
+  lists.push_back(
+      {"Signals",
+       {{"SIGTERM, SIGINT", "Stop in order: what runs is finished; the second one stops at once"},
+        {"SIGHUP", "Read the file of --config again, all of it or nothing"}}});
+  lists.push_back({"Exit status",
+                   {{"0", "Stopped in order"},
+                    {"1", "Could not serve, or stopped with requests cut off"},
+                    {"2", "Wrong usage or configuration"}}});
+  lists.push_back({"Environment",
+                   {{"LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES", "Sockets of the service manager"},
+                    {"NOTIFY_SOCKET", "Where the service manager is told how it goes"}}});
+  lists.push_back({"See also", {{"cleave(1), cleave-bench(1)", "The clients"}}});
+  return cli::man_page(manual(), lists);
+}
+
 }  // namespace
 
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CommandLine parsed;
-  CLI::App app("cleaved: serves files, programs and text transformations to Cleave clients");
-  app.set_version_flag("--version", "cleaved " CLEAVE_VERSION);
+  bool man = false;
+  CLI::App app("", "cleaved");
+  app.set_help_flag("-h,--help", "Show this");
+  app.set_version_flag("--version", "cleaved " CLEAVE_VERSION, "Show the version");
+  app.add_flag("--man", man, "Write the man page")->group("");
   app.add_option("--config", parsed.config, "Read this TOML file; options override its keys")
       ->type_name("FILE");
   app.add_option("--listen", parsed.listen,
@@ -255,16 +292,16 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                  "debug, info, warning, error or off (default info)")
       ->type_name("LEVEL");
   app.add_flag("--check", parsed.check, "Check the configuration, and exit");
-  app.get_formatter()->column_width(28);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    parsed.print = app.help();
+    parsed.print = cli::help_page(manual(), cli::terms_of(app), cli::page_width());
   } catch (const CLI::CallForVersion&) {
     parsed.print = app.version() + "\n";
   } catch (const CLI::ParseError& error) {
     return refuse(std::string(error.what()) + " (see cleaved --help)");
   }
+  if (man) parsed.print = man_page_of(app);
   return parsed;
 }
 

@@ -97,11 +97,12 @@ void ManPage::subsection(std::string_view title) {
 }
 
 void ManPage::text(std::string_view about) {
-  for (bool first = true; !about.empty(); first = false) {
+  while (!about.empty()) {
     const std::size_t end = std::min(about.find("\n\n"), about.size());
     const std::string_view paragraph = about.substr(0, end);
     about.remove_prefix(std::min(end + 2, about.size()));
-    if (!first) line(".PP");
+    // Behind a title there is a paragraph anyway.
+    if (!page_.substr(page_.rfind('\n', page_.size() - 2) + 1).starts_with(".S")) line(".PP");
     const bool as_it_is = paragraph.starts_with(' ');
     if (as_it_is) line(".nf");
     line(escaped(paragraph));

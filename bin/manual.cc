@@ -61,20 +61,6 @@ std::size_t second_column(std::span<const TermList> lists) {
   return widest + 4;
 }
 
-std::string columns(const TermList& list, std::size_t second, std::size_t width) {
-  std::string out = list.title + ":\n";
-  for (const auto& [term, meaning] : list.terms) {
-    std::string line = "  " + term;
-    if (characters_of(line) + 2 > second) {
-      out += line + "\n";
-      line.clear();
-    }
-    line.append(second - characters_of(line), ' ');
-    out += line + filled(meaning, width, second) + "\n";
-  }
-  return out;
-}
-
 }  // namespace
 
 std::vector<TermList> terms_of(const CLI::App& app) {
@@ -118,6 +104,24 @@ std::string filled(std::string_view text, std::size_t width, std::size_t indent)
   return out;
 }
 
+std::string columns(std::span<const TermList> lists, std::size_t width) {
+  std::string out;
+  const std::size_t second = second_column(lists);
+  for (const TermList& list : lists) {
+    out += (out.empty() ? "" : "\n") + list.title + ":\n";
+    for (const auto& [term, meaning] : list.terms) {
+      std::string line = "  " + term;
+      if (characters_of(line) + 2 > second) {
+        out += line + "\n";
+        line.clear();
+      }
+      line.append(second - characters_of(line), ' ');
+      out += line + filled(meaning, width, second) + "\n";
+    }
+  }
+  return out;
+}
+
 std::string help_page(const Manual& manual, std::span<const TermList> lists, std::size_t width) {
   std::string out = "Usage: " + filled(manual.name + " " + manual.usage, width, 7) + "\n\n" +
                     filled(sentence_of(manual.summary), width) + "\n";
@@ -128,8 +132,7 @@ std::string help_page(const Manual& manual, std::span<const TermList> lists, std
     out += "\n" + (paragraph.starts_with(' ') ? std::string(paragraph) : filled(paragraph, width)) +
            "\n";
   }
-  const std::size_t second = second_column(lists);
-  for (const TermList& list : lists) out += "\n" + columns(list, second, width);
+  out += "\n" + columns(lists, width);
   if (!manual.examples.empty()) out += "\nExamples:\n";
   for (const Example& example : manual.examples) {
     out += "  " + std::string(example.line) + "\n      " + filled(example.meaning, width, 6) + "\n";

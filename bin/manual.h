@@ -43,6 +43,8 @@ struct TermList {
 
 // Text in lines of at most `width` columns, that begin with `indent` blanks but for the first one.
 [[nodiscard]] std::string filled(std::string_view text, std::size_t width, std::size_t indent = 0);
+// The lists in two columns, each under its title.
+[[nodiscard]] std::string columns(std::span<const TermList> lists, std::size_t width);
 // The page of --help.
 [[nodiscard]] std::string help_page(const Manual& manual, std::span<const TermList> lists,
                                     std::size_t width);

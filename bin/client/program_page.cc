@@ -68,13 +68,18 @@ Manual program_manual() {
 }
 
 // The variables and keys of what an app declares.
-void add_variables(const CLI::App& app, const std::string& of, TermList& list) {
+void add_variables(const CLI::App& app, std::string_view command, TermList& list) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string variable = preset_variable(*option);
     if (variable.empty()) continue;
-    const auto known = [&variable](const auto& term) { return term.first == variable; };
-    if (std::ranges::any_of(list.terms, known)) continue;
-    list.terms.emplace_back(variable, option->get_name() + of);
+    const auto known =
+        std::ranges::find(list.terms, variable, [](const auto& term) { return term.first; });
+    if (known != list.terms.end()) {
+      known->second.append(", ").append(command);
+    } else {
+      list.terms.emplace_back(variable, option->get_name());
+      if (!command.empty()) list.terms.back().second.append(" of ").append(command);
+    }
   }
 }
 
@@ -115,7 +120,7 @@ std::string program_man_page(const CLI::App& app, Session& session) {
         });
       });
       page.command(manual_of(command), own);
-      add_variables(described, " of " + std::string(command.name), variables);
+      add_variables(described, command.name, variables);
     });
   }
   page.section("Exit status");
