@@ -75,10 +75,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     std::cout << program_help(app);
-    return kOk;
+    return finish_results();
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << "\n";
-    return kOk;
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     return wrong(error.what() + std::string("; see cleave --help"));
   }

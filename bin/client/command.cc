@@ -51,6 +51,16 @@ constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
 constexpr const char* kCommonGroup = "Options of every command";
 
+// A sentence where it is no number of seconds that can be waited for.
+std::string positive_seconds(const std::string& text) {
+  double seconds = 0;
+  // Not a number is less than nothing else, too.
+  if (CLI::detail::lexical_cast(text, seconds) && seconds >= 0.001 && seconds <= kLongestTimeout) {
+    return {};
+  }
+  return "expected seconds, from 0.001 to 1000000000, got '" + text + "'";
+}
+
 int unknown_command(const std::string& name) {
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) names.push_back(command.name);
@@ -97,7 +107,7 @@ void add_common_options(CLI::App& app, Settings& settings) {
          },
          "End a request that takes longer")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.001, kLongestTimeout));
+      ->check(positive_seconds);
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
@@ -148,8 +158,8 @@ std::optional<int> Invocation::parse() {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::cout << help_page(manual_of(command_), terms_of(app_), page_width()) << std::flush;
-    return kOk;
+    std::cout << help_page(manual_of(command_), terms_of(app_), page_width());
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
