@@ -15,6 +15,8 @@ const char Buffer::kMoved = 0;
 Buffer::Buffer(Ref<Block> block, std::string_view bytes) noexcept
     : block_(std::move(block)), data_(bytes.data()), size_(bytes.size()) {}
 
+Buffer::Buffer() noexcept = default;
+
 Buffer::Buffer(Buffer&& other) noexcept
     : block_(std::move(other.block_)),
       data_(std::exchange(other.data_, &kMoved)),

@@ -28,7 +28,7 @@ class Link;   // core/link.h: the connection that a Chunk came by
 // can be destroyed or assigned to; any other use of it is a bug, which an assert finds.
 class CLEAVE_API Buffer {
  public:
-  Buffer() noexcept = default;
+  Buffer() noexcept;  // an empty one
   Buffer(Buffer&&) noexcept;
   Buffer& operator=(Buffer&&) noexcept;
   ~Buffer();
