@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <iostream>
 
+#include "cleave/bin/client/encoding.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
 namespace {
@@ -44,6 +46,12 @@ Carrier carrier_of(const Endpoint& server) {
 
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
+// A sentence where the system does not know it.
+std::string known_encoding(const std::string& name) {
+  const auto transcoder = Transcoder::create(name, terminal_encoding());
+  return transcoder ? "" : transcoder.error().message;
+}
+
 // CLI11 knows only of the arguments that it parses itself; ours are partly passed on.
 class Usage final : public CLI::Formatter {
  public:
@@ -74,6 +82,10 @@ void add_common_options(CLI::App& app, Settings& settings) {
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
+  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
+      ->type_name("NAME")
+      ->check(known_encoding);
+  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
 }
 
 int run_command(Session& session, const Settings& settings, std::vector<std::string> words) {
