@@ -57,6 +57,17 @@ std::size_t size_of_a_letter(iconv_t encoder) {
   return outs[1].size() > outs[0].size() ? outs[1].size() - outs[0].size() : 1;
 }
 
+// glibc takes and makes forms of five bytes, and of four beyond U+10FFFF.
+std::string without_what_is_none(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t size = utf8_character_size(text);
+    out += size == 0 ? kReplacement : text.substr(0, size);
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return out;
+}
+
 }  // namespace
 
 void Transcoder::Close::operator()(void* descriptor) const noexcept {
@@ -103,7 +114,7 @@ std::string Transcoder::convert(std::string_view bytes) {
     utf8 += kReplacement;
   }
   held_ = rest;
-  return encode(utf8);
+  return encode(std::move(utf8));
 }
 
 std::string Transcoder::finish() {
@@ -111,16 +122,18 @@ std::string Transcoder::finish() {
   // Some encodings hold a character back, as the next one may belong to it.
   reset(decoder_.get(), utf8);
   if (!std::exchange(held_, {}).empty()) utf8 += kReplacement;
-  std::string out = encode(utf8);
+  std::string out = encode(std::move(utf8));
   if (encoder_) reset(encoder_.get(), out);
   return out;
 }
 
-std::string Transcoder::encode(std::string_view utf8) {
-  if (!encoder_) return std::string(utf8);
+std::string Transcoder::encode(std::string text) {
+  if (!is_utf8(text)) text = without_what_is_none(text);
+  if (!encoder_) return text;
   std::string out;
+  std::string_view utf8 = text;
   while (convert_some(encoder_.get(), &utf8, out) == EILSEQ) {
-    utf8.remove_prefix(std::max<std::size_t>(utf8_character_size(utf8), 1));
+    utf8.remove_prefix(utf8_character_size(utf8));
     std::string_view mark = "?";
     (void)convert_some(encoder_.get(), &mark, out);
   }

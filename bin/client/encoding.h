@@ -30,7 +30,7 @@ class Transcoder {
   using Descriptor = std::unique_ptr<void, Close>;  // an iconv_t
 
   [[nodiscard]] static Result<Descriptor> open(const std::string& to, const std::string& from);
-  [[nodiscard]] std::string encode(std::string_view utf8);
+  [[nodiscard]] std::string encode(std::string utf8);
 
   Descriptor decoder_;    // to UTF-8
   Descriptor encoder_;    // from there; none where UTF-8 is what is wanted
