@@ -36,6 +36,9 @@ constexpr std::array kCommands = {
             run_help},
     Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames,
             run_call},
+    Command{"sticky", "[TEXT...]", "shows why messages stick together, and how frames part them",
+            kNoServer, run_sticky},
+    Command{"decode", "[FILE]", "shows the frames of a byte stream", kNoServer, run_decode},
 };
 
 Carrier carrier_of(const Endpoint& server) {
@@ -68,6 +71,11 @@ class Usage final : public CLI::Formatter {
 
 std::span<const Command> commands() noexcept {
   return kCommands;
+}
+
+bool needs_no_server(std::string_view name) noexcept {
+  const auto* command = std::ranges::find(kCommands, name, &Command::name);
+  return command != kCommands.end() && command->carriers == kNoServer;
 }
 
 void add_common_options(CLI::App& app, Settings& settings) {
@@ -141,7 +149,7 @@ std::optional<int> Invocation::parse() {
 
 std::optional<int> Invocation::carried() {
   const Carrier carrier = carrier_of(session.server());
-  if ((command_.carriers & carrier) != 0) return std::nullopt;
+  if ((command_.carriers & (carrier | kNoServer)) != 0) return std::nullopt;
   std::string names;
   for (const Command& command : kCommands) {
     if ((command.carriers & carrier) != 0) names += " " + std::string(command.name);
