@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shows what is in a byte stream: what a program has sent, or a capture of a connection.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -35,6 +36,10 @@ Result<Fd> open_input(const std::string& path) {
                  : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   const std::string name = standard ? "standard input" : "'" + path + "'";
   if (!fd) return tl::unexpected(local_error(errno, "cannot open " + name));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    return tl::unexpected(local_error(EISDIR, "cannot read " + name));
+  }
   return fd;
 }
 

@@ -79,17 +79,10 @@ class OwnConnection {
   // Waits until so many bytes can be read at once.
   [[nodiscard]] Result<void> wait_for(std::size_t bytes) {
     const int wanted = static_cast<int>(bytes);
-    int come = 0;
-    // So that poll(2) does not return for less.
-    ::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
-    while (true) {
-      if (::ioctl(receiver_.get(), FIONREAD, &come) != 0) return failed("look at what has come");
-      if (come >= wanted) return {};
-      pollfd readable{receiver_.get(), POLLIN, 0};
-      const int ready = ::poll(&readable, 1, kPatienceMs);
-      if (ready < 0 && errno != EINTR) return failed("wait for bytes");
-      if (ready == 0) return fail(Errc::deadline_exceeded, "what was sent has not come");
-    }
+    wake_at(wanted);
+    auto waited = wait_until_there(wanted);
+    wake_at(1);  // or else a read would wait for as much
+    return waited;
   }
   [[nodiscard]] Result<std::string> read(std::size_t size) {
     std::string bytes(size, '\0');
@@ -101,6 +94,22 @@ class OwnConnection {
 
  private:
   OwnConnection() = default;
+  // From how many bytes on the receiving end is readable to poll(2).
+  void wake_at(int bytes) {
+    ::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+  }
+  [[nodiscard]] Result<void> wait_until_there(int wanted) {
+    while (true) {
+      int come = 0;
+      if (::ioctl(receiver_.get(), FIONREAD, &come) != 0) return failed("look at what has come");
+      if (come >= wanted) return {};
+      pollfd readable{receiver_.get(), POLLIN, 0};
+      const int ready = ::poll(&readable, 1, kPatienceMs);
+      if (ready < 0 && errno != EINTR) return failed("wait for bytes");
+      if (ready == 0) return fail(Errc::deadline_exceeded, "what was sent has not come");
+    }
+  }
+
   Fd sender_;
   Fd receiver_;
 };
