@@ -56,10 +56,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help();
-    return kOk;
+    return finish_results();
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << "\n";
-    return kOk;
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "cleave: %s; see cleave --help\n", error.what());
     return kUsage;

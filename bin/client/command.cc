@@ -139,8 +139,8 @@ std::optional<int> Invocation::parse() {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::cout << app_.help() << std::flush;
-    return kOk;
+    std::cout << app_.help();
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }

@@ -39,6 +39,8 @@ COMMANDS = {
     "verify": ["verify", "a"], "ping": ["ping"], "stats": ["stats"], "limits": ["limits"], "help": ["help"],
     "help CMD": ["help", "x"], "call": ["call", "x"], "call --body": ["call", "x", "--body", "file"],
 }
+# Of every way in which a command asks, one.
+FEW = {name: COMMANDS[name] for name in ("echo", "exec", "put -c", "get", "get -r", "ls", "call")}
 ONE_WAY = {"put --one-way": ["put", "--one-way", "file", "a"]}
 # Nothing of it is to reach a terminal: it moves the cursor, ends a line, or turns it around.
 HARMFUL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -156,23 +158,25 @@ class HostileTest(unittest.TestCase):
         self.addCleanup(server.close)
         return server
 
-    def start(self, run, pool=None):
-        run.done = (pool or self.pool).submit(self.run_one, run)
+    @classmethod
+    def start(cls, run, pool=None):
+        run.done = (pool or cls.pool).submit(cls.run_one, run)
         return run
 
-    def run_one(self, run):
-        outer = pathlib.Path(tempfile.mkdtemp(dir=self.above))
+    @classmethod
+    def run_one(cls, run):
+        outer = pathlib.Path(tempfile.mkdtemp(dir=cls.above))
         folder = outer / "here"
         (folder / "tree").mkdir(parents=True)
         for name in ("file", "tree/inner"):
             (folder / name).write_bytes(b"12345")
-        before = self.files_in(outer)
+        before = cls.files_in(outer)
         command = [CLEAVE, "-s", run.url, *run.arguments]
         if run.shell:
             command = ["/bin/sh", "-c", f'exec "$@" {run.shell}', "sh", *command]
         done = subprocess.run(command, cwd=folder, input=run.stdin, capture_output=True,
                               timeout=PATIENCE, env={**os.environ, **run.environment}, check=False)
-        run.left = self.files_in(outer) - before
+        run.left = cls.files_in(outer) - before
         return done
 
     @staticmethod
@@ -186,7 +190,10 @@ class HostileTest(unittest.TestCase):
             told = (run.result(), run.left)
             self.assertIn(run.status, run.statuses, told)
             self.assertIsNone(HARMFUL.search(run.stderr), told)
-            self.assertLessEqual({name for name, _ in run.left}, set(run.files), told)
+            left = {name for name, _ in run.left}
+            if "-c" in run.arguments:  # a part may stay for a later command
+                left = {name for name in left if not re.fullmatch(r"\.new\.[0-9a-f]+\.part", name)}
+            self.assertLessEqual(left, set(run.files), told)
             if run.status == 0:
                 return
             lines = run.stderr.splitlines()
@@ -194,15 +201,25 @@ class HostileTest(unittest.TestCase):
             self.assertTrue(run.stderr.endswith("\n"), told)
             self.assertRegex(lines[-1], "^cleave: ([a-z_]+: )?\\S", told)
 
-    def against(self, what, url, status, commands=COMMANDS, options=(), pool=None, **others):
+    @classmethod
+    def against(cls, what, url, status, commands=COMMANDS, options=(), pool=None, **others):
         """Starts all these commands; `status` is of all but exec, of which it is 255."""
         for name, arguments in commands.items():
             wanted = 255 if name.startswith("exec") else status
-            yield self.start(Run(f"{what}: {name}", [*options, *arguments], url,
+            yield cls.start(Run(f"{what}: {name}", [*options, *arguments], url,
                                  (wanted,) if isinstance(wanted, int) else wanted, **others), pool)
 
 
 class Broken(HostileTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # They all wait for seven seconds longer than the server should: at once, and beside the others.
+        pool = cls.enterClassContext(concurrent.futures.ThreadPoolExecutor(max_workers=len(COMMANDS)))
+        server = Hostile(lambda connection: [None for _ in requests_of(connection)])
+        cls.addClassCleanup(server.close)
+        cls.silent = [*cls.against("silent", server.url, 124, options=("--timeout", "0.2"), pool=pool)]
+
     def test_a_server_that_is_absent_or_breaks_off_is_5(self):
         def reset_at_once(connection):
             reset_on_close(connection)
@@ -223,46 +240,44 @@ class Broken(HostileTest):
             "reset after the request": reset_after_the_request,
         }.items():
             runs += self.against(what, self.serve(behave).url, 5, COMMANDS | ONE_WAY)
-        for what, behave in {
-            "closed at once": lambda connection: None,
-            "closed after the request": saying_and_closing(lambda header: b""),
-            "closed in the length": saying_and_closing(lambda header: whole(header)[:3]),
-            "closed in the header": saying_and_closing(lambda header: whole(header)[:20]),
-            "closed before the body": saying_and_closing(whole),
-            "closed in the body": saying_and_closing(lambda header: whole(header) + b"0123456789"),
-        }.items():
-            runs += self.against(what, self.serve(behave).url, 5)
+        for what, behave, commands in (
+            ("closed at once", lambda connection: None, FEW),
+            ("closed after the request", saying_and_closing(lambda header: b""), FEW),
+            ("closed in the length", saying_and_closing(lambda header: whole(header)[:3]), FEW),
+            ("closed in the header", saying_and_closing(lambda header: whole(header)[:20]), COMMANDS),
+            ("closed before the body", saying_and_closing(whole), FEW),
+            ("closed in the body", saying_and_closing(lambda header: whole(header) + b"0123456789"), COMMANDS),
+        ):
+            runs += self.against(what, self.serve(behave).url, 5, commands)
         for run in runs:
             self.check(run)
 
     def test_what_is_no_frame_is_5(self):
         runs = []
-        for what, answer in {
-            "HTTP": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
-            "no JSON": struct.pack("<I", 9) + b"not\x1b json",
-            "an array": struct.pack("<I", 2) + b"[]",
-            "too long": struct.pack("<I", 0x7fffffff),
-            "a negative size": frame({"id": 1, "data_size": -1}),
-        }.items():
-            runs += self.against(what, self.serve(answering(lambda header, answer=answer: answer)).url, 5)
+        for what, answer, commands in (
+            ("HTTP", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", COMMANDS),
+            ("no JSON", struct.pack("<I", 9) + b"not\x1b json", COMMANDS),
+            ("an array", struct.pack("<I", 2) + b"[]", FEW),
+            ("too long", struct.pack("<I", 0x7fffffff), FEW),
+            ("a negative size", frame({"id": 1, "data_size": -1}), FEW),
+        ):
+            server = self.serve(answering(lambda header, answer=answer: answer))
+            runs += self.against(what, server.url, 5, commands)
         for run in runs:
             self.check(run)
 
-    def test_silence_is_124_after_the_timeout(self):
-        server = self.serve(lambda connection: [None for _ in requests_of(connection)])
-        # They all wait, for seven seconds longer than the server should, so all of them wait at once.
-        with concurrent.futures.ThreadPoolExecutor(max_workers=len(COMMANDS)) as pool:
-            for run in [*self.against("silent", server.url, 124, options=("--timeout", "0.2"), pool=pool)]:
-                self.check(run)
+    def test_whoever_says_nothing_is_124_after_the_timeout(self):
+        for run in self.silent:
+            self.check(run)
 
 
 class Refusing(HostileTest):
     def test_each_code_has_its_status(self):
-        few = {name: COMMANDS[name] for name in ("stat", "get", "put", "ls", "call")}
+        few = {name: COMMANDS[name] for name in ("stat", "get", "put")}
         runs = []
         for code, status in STATUSES.items():
             runs += self.against(code, self.serve(refusing(code)).url, status, few)
-        for code in ("permission_denied", "invalid_argument", "a_code_of_its_own"):
+        for code in ("permission_denied", "a_code_of_its_own"):
             runs += self.against(code, self.serve(refusing(code)).url, STATUSES.get(code, 1))
         for run in runs:
             self.check(run)
@@ -271,7 +286,7 @@ class Refusing(HostileTest):
         runs = []
         for message in (EVIL, "", "x" * 5000, 7, None, ["a"], {"a": 1}):
             server = self.serve(refusing("not_found", message))
-            runs += self.against(f"message {message!r:.9}", server.url, 3)
+            runs += self.against(f"message {message!r:.9}", server.url, 3, COMMANDS if message == EVIL else FEW)
         for run in runs:
             self.check(run)
             self.assertLess(len(run.stderr), 6000)
@@ -287,7 +302,7 @@ class Refusing(HostileTest):
             "a status that is none": {"status": 5},
         }.items():
             server = self.serve(replying(lambda header, members=members: (members,)))
-            runs += self.against(what, server.url, (1, 5))
+            runs += self.against(what, server.url, (1, 5), FEW)
         for run in runs:
             self.check(run)
 
@@ -311,8 +326,8 @@ class Lying(HostileTest):
                          "upload": None, EVIL[:4]: EVIL},
         }.items():
             server = self.serve(replying(lambda header, members=members: (members,)))
-            for options in ((), ("--json",), ("-v",)):
-                runs += self.against(what, server.url, range(7), options=options, lines=3,
+            for options, commands in (((), FEW), (("--json",), FEW), (("-v",), COMMANDS)):
+                runs += self.against(what, server.url, range(7), commands, options=options, lines=3,
                                      files=("new",))
         for run in runs:
             self.check(run)
@@ -380,7 +395,7 @@ class Lists(HostileTest):
         for what, answer in {"in a circle": again, "without entries": onward}.items():
             server = self.serve(replying(answer))
             for arguments in (["ls"], ["get", "-r", *ONCE, "d", "new"]):
-                runs.append(self.start(Run(what, arguments, server.url, (5,))))
+                runs.append(self.start(Run(what, arguments, server.url, (1,))))
         for run in runs:
             self.check(run)
         self.assertLess(turns[0], 10)
@@ -426,13 +441,14 @@ class Outputs(HostileTest):
         super().setUpClass()
         cls.daemon = cls.enterClassContext(Daemon("--exec", "shell"))
         cls.root = cls.daemon.root
+        subprocess.run([CLEAVE, "-s", cls.daemon.url, "put", "-", "a"], input=b"12345", check=True,
+                       timeout=PATIENCE)  # with a digest
 
     def runs(self, shell, status, what, commands=None):
         runs = []
         for name, arguments in (commands or self.RESULTS).items():
             for file in ("gone", "moved"):
                 (self.root / file).write_bytes(b"12345")
-            (self.root / "a").write_bytes(b"12345")
             wanted = 255 if name == "exec" else status
             frames = self.above / "frames"
             frames.write_bytes(frame({"cmd": "echo"}, b"hello"))
@@ -458,12 +474,8 @@ class Outputs(HostileTest):
         os.close(reading)
         self.addCleanup(os.close, writing)
         os.set_inheritable(writing, True)
-        runs = []
-        for run in self.runs("", 1, "gone", {}):
-            runs.append(run)
         for name, arguments in self.RESULTS.items():
             with self.subTest(name):
-                (self.root / "a").write_bytes(b"12345")
                 for file in ("gone", "moved"):
                     (self.root / file).write_bytes(b"12345")
                 (self.root / "there").unlink(missing_ok=True)
