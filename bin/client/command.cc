@@ -100,7 +100,8 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
   const std::string name = words.front();
   const auto* command = std::ranges::find(kCommands, name, &Command::name);
   if (command == kCommands.end()) {
-    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n", name.c_str());
+    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n",
+                 printable(name).c_str());
     return kUsage;
   }
   auto interrupts = session.watch_interrupts();
@@ -171,7 +172,8 @@ std::optional<int> Invocation::parse_leading(std::vector<std::string>& rest) {
 }
 
 int Invocation::usage_error(const std::string& sentence) {
-  std::fprintf(stderr, "cleave: %s; see %s --help\n", sentence.c_str(), app_.get_name().c_str());
+  std::fprintf(stderr, "cleave: %s; see %s --help\n", printable(sentence).c_str(),
+               app_.get_name().c_str());
   return kUsage;
 }
 
