@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import queue
 import re
 import socket
 import struct
@@ -127,9 +128,8 @@ class Run:
     files: tuple = ()        # that may be there afterwards, besides what was
     shell: str = ""          # what follows the command in a shell's line: redirections
     stdin: bytes = b""
-    environment: dict = dataclasses.field(default_factory=dict)
     done: object = None      # the future of its end
-    left: set = None
+    left: dict = None        # what is there afterwards and was not, or was other
 
     @property
     def status(self):
@@ -151,6 +151,7 @@ class HostileTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.pool = cls.enterClassContext(concurrent.futures.ThreadPoolExecutor(max_workers=8))
+        cls.clean = queue.SimpleQueue()  # folders that a run has left as they were
         cls.above = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="cleave-test-")))
 
     def serve(self, behave):
@@ -165,32 +166,41 @@ class HostileTest(unittest.TestCase):
 
     @classmethod
     def run_one(cls, run):
-        outer = pathlib.Path(tempfile.mkdtemp(dir=cls.above))
-        folder = outer / "here"
-        (folder / "tree").mkdir(parents=True)
-        for name in ("file", "tree/inner"):
-            (folder / name).write_bytes(b"12345")
-        before = cls.files_in(outer)
+        try:
+            folder, before = cls.clean.get_nowait()
+        except queue.Empty:
+            folder = pathlib.Path(tempfile.mkdtemp(dir=cls.above), "here")
+            (folder / "tree").mkdir(parents=True)
+            for name in ("file", "tree/inner"):
+                (folder / name).write_bytes(b"12345")
+            before = cls.files_in(folder.parent)
         command = [CLEAVE, "-s", run.url, *run.arguments]
         if run.shell:
             command = ["/bin/sh", "-c", f'exec "$@" {run.shell}', "sh", *command]
         done = subprocess.run(command, cwd=folder, input=run.stdin, capture_output=True,
-                              timeout=PATIENCE, env={**os.environ, **run.environment}, check=False)
-        run.left = cls.files_in(outer) - before
+                              timeout=PATIENCE, check=False)
+        after = cls.files_in(folder.parent)
+        run.left = {os.path.relpath(path, folder): data for path, data in after.items()
+                    if before.get(path, run) != data}
+        if after == before:
+            cls.clean.put((folder, before))
         return done
 
     @staticmethod
     def files_in(folder):
-        return {(str(path.relative_to(folder / "here") if path.is_relative_to(folder / "here")
-                     else path), path.read_bytes() if path.is_file() else None)
-                for path in folder.rglob("*")}
+        """What is there: the bytes of each file, None of a directory."""
+        found = {}
+        for path, directories, files in os.walk(folder):
+            found |= {os.path.join(path, name): None for name in directories}
+            found |= {os.path.join(path, name): pathlib.Path(path, name).read_bytes() for name in files}
+        return found
 
     def check(self, run):
         with self.subTest(run.what, arguments=run.arguments, shell=run.shell):
             told = (run.result(), run.left)
             self.assertIn(run.status, run.statuses, told)
             self.assertIsNone(HARMFUL.search(run.stderr), told)
-            left = {name for name, _ in run.left}
+            left = set(run.left)
             if "-c" in run.arguments:  # a part may stay for a later command
                 left = {name for name in left if not re.fullmatch(r"\.new\.[0-9a-f]+\.part", name)}
             self.assertLessEqual(left, set(run.files), told)
@@ -379,7 +389,7 @@ class Lists(HostileTest):
         self.assertEqual([json.loads(line)["name"] for line in exact.stdout.splitlines()], self.NAMES)
         for name in self.NAMES:
             self.assertIn(f"  {name}\n".encode(), raw.stdout)
-        self.assertEqual(dict(fetched.left)["new/dup"], b"12345")
+        self.assertEqual(fetched.left["new/dup"], b"12345")
 
     def test_a_list_that_never_ends_does(self):
         turns = [0]
