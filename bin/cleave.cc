@@ -56,10 +56,10 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help();
-    return kOk;
+    return finish_results();
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << "\n";
-    return kOk;
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "cleave: %s; see cleave --help\n", error.what());
     return kUsage;
@@ -70,6 +70,8 @@ int run(int argc, char** argv) {
     endpoint =
         fail(Errc::invalid_argument, "a client connects to tcp://, udp:// or unix: addresses");
   }
+  const std::vector<std::string> words = app.remaining();
+  if (!endpoint && !words.empty() && needs_no_server(words.front())) endpoint = Endpoint{};
   if (!endpoint) {
     report(endpoint.error());
     return kUsage;
@@ -77,7 +79,6 @@ int run(int argc, char** argv) {
   auto loop = Loop::create();
   if (!loop) return report_status(loop.error());
   Session session(**loop, *std::move(endpoint));
-  const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);
   if (session.given_up()) exit_at_once(kInterrupted);

@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <iostream>
 
+#include "cleave/bin/client/encoding.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
 namespace {
@@ -34,6 +36,9 @@ constexpr std::array kCommands = {
             run_help},
     Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames,
             run_call},
+    Command{"sticky", "[TEXT...]", "shows why messages stick together, and how frames part them",
+            kNoServer, run_sticky},
+    Command{"decode", "[FILE]", "shows the frames of a byte stream", kNoServer, run_decode},
 };
 
 Carrier carrier_of(const Endpoint& server) {
@@ -43,6 +48,12 @@ Carrier carrier_of(const Endpoint& server) {
 }
 
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
+
+// A sentence where the system does not know it.
+std::string known_encoding(const std::string& name) {
+  const auto transcoder = Transcoder::create(name, terminal_encoding());
+  return transcoder ? "" : transcoder.error().message;
+}
 
 // CLI11 knows only of the arguments that it parses itself; ours are partly passed on.
 class Usage final : public CLI::Formatter {
@@ -62,6 +73,11 @@ std::span<const Command> commands() noexcept {
   return kCommands;
 }
 
+bool needs_no_server(std::string_view name) noexcept {
+  const auto* command = std::ranges::find(kCommands, name, &Command::name);
+  return command != kCommands.end() && command->carriers == kNoServer;
+}
+
 void add_common_options(CLI::App& app, Settings& settings) {
   app.add_option_function<double>(
          "--timeout",
@@ -74,13 +90,18 @@ void add_common_options(CLI::App& app, Settings& settings) {
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
+  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
+      ->type_name("NAME")
+      ->check(known_encoding);
+  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
 }
 
 int run_command(Session& session, const Settings& settings, std::vector<std::string> words) {
   const std::string name = words.front();
   const auto* command = std::ranges::find(kCommands, name, &Command::name);
   if (command == kCommands.end()) {
-    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n", name.c_str());
+    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n",
+                 printable(name).c_str());
     return kUsage;
   }
   auto interrupts = session.watch_interrupts();
@@ -119,8 +140,8 @@ std::optional<int> Invocation::parse() {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::cout << app_.help() << std::flush;
-    return kOk;
+    std::cout << app_.help();
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
@@ -129,7 +150,7 @@ std::optional<int> Invocation::parse() {
 
 std::optional<int> Invocation::carried() {
   const Carrier carrier = carrier_of(session.server());
-  if ((command_.carriers & carrier) != 0) return std::nullopt;
+  if ((command_.carriers & (carrier | kNoServer)) != 0) return std::nullopt;
   std::string names;
   for (const Command& command : kCommands) {
     if ((command.carriers & carrier) != 0) names += " " + std::string(command.name);
@@ -151,7 +172,8 @@ std::optional<int> Invocation::parse_leading(std::vector<std::string>& rest) {
 }
 
 int Invocation::usage_error(const std::string& sentence) {
-  std::fprintf(stderr, "cleave: %s; see %s --help\n", sentence.c_str(), app_.get_name().c_str());
+  std::fprintf(stderr, "cleave: %s; see %s --help\n", printable(sentence).c_str(),
+               app_.get_name().c_str());
   return kUsage;
 }
 

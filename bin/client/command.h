@@ -25,6 +25,7 @@ enum Carrier : unsigned {
   kFrameDatagrams = 2,  // a frame in a datagram
   kBareStream = 4,      // text, for a command that the server's listener names
   kBareDatagrams = 8,
+  kNoServer = 16,  // nothing, as it is all done here
 };
 
 // A command of the client: what is typed as `cleave NAME …` or at the prompt.
@@ -38,6 +39,9 @@ struct Command {
 
 // All of them, in the order in which they are shown. Static storage.
 [[nodiscard]] std::span<const Command> commands() noexcept;
+
+// Whether a command of this name, if there is one, talks to no server.
+[[nodiscard]] bool needs_no_server(std::string_view name) noexcept;
 
 // Runs one command from its words, name first, and returns its exit status. After it
 // session.given_up() may be true.

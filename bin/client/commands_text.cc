@@ -2,25 +2,32 @@
 // The commands that send a little and print what comes back.
 #include <unistd.h>
 
-#include <cstdio>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
-#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/text.h"
-#include "cleave/handlers/file_writer.h"
+#include "cleave/bin/client/text_writer.h"
 #include "cleave/protocol/header.h"
 
 namespace cleave::cli {
 namespace {
 
 // Waits until all of it has gone out.
-int print(Session& session, std::string text) {
-  FileWriter out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
+int print(Invocation& invocation, const Settings& settings, std::string text) {
+  TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
   out.write(Buffer::own(std::move(text)));
-  if (!session.wait_until([&out] { return out.idle(); })) return kInterrupted;
-  return out.error() ? report_status(*out.error()) : kOk;
+  if (const std::optional<Error> error = out.finish("\n")) return report_status(*error);
+  return invocation.session.given_up() ? kInterrupted : kOk;
+}
+
+// What servers write as JSON is UTF-8, whatever else they write.
+int print_json(Invocation& invocation, std::string_view json) {
+  Settings settings = invocation.settings;
+  settings.encoding.clear();
+  return print(invocation, settings, json_line(json));
 }
 
 int send_text(Invocation& invocation, std::string cmd) {
@@ -33,7 +40,7 @@ int send_text(Invocation& invocation, std::string cmd) {
   const Outcome outcome = invocation.session.run(
       invocation.settings, {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
   if (!outcome.result) return report_status(outcome.result.error());
-  return print(invocation.session, std::move(body) + "\n");
+  return print(invocation, invocation.settings, std::move(body));
 }
 
 // The JSON object that a command without arguments replies with.
@@ -49,7 +56,7 @@ int show(Invocation& invocation, std::string cmd) {
   if (auto status = invocation.parse()) return *status;
   const Result<std::string> body = ask(invocation, std::move(cmd));
   if (!body) return report_status(body.error());
-  return print(invocation.session, json_line(*body) + "\n");
+  return print_json(invocation, *body);
 }
 
 // The one of the server's commands that has this name, as JSON.
@@ -96,7 +103,7 @@ int run_help(Invocation& invocation) {
   Result<std::string> text = ask(invocation, "help");
   if (text && !name.empty()) text = find_command(*text, name);
   if (!text) return report_status(text.error());
-  return print(invocation.session, json_line(*text) + "\n");
+  return print_json(invocation, *text);
 }
 
 }  // namespace cleave::cli

@@ -15,6 +15,8 @@ struct Settings {
   bool quiet = false;
   bool verbose = false;
   bool json = false;
+  std::string encoding = {};  // of what servers write, where it is not the terminal's
+  bool raw = false;           // as it comes: neither converted nor escaped
   // Commands are typed at the prompt, so standard input is theirs and no request's body.
   bool interactive = false;
 };
