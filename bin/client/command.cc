@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "cleave/bin/client/encoding.h"
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/nearest.h"
 #include "cleave/bin/client/pages.h"
@@ -39,6 +40,10 @@ constexpr std::array kCommands = {
             run_help, kHelpPage},
     Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames, run_call,
             kCallPage},
+    Command{"sticky", "[TEXT...]", "shows why messages stick together, and how frames part them",
+            kNoServer, run_sticky, kStickyPage},
+    Command{"decode", "[FILE]", "shows the frames of a byte stream", kNoServer, run_decode,
+            kDecodePage},
 };
 
 Carrier carrier_of(const Endpoint& server) {
@@ -50,6 +55,12 @@ Carrier carrier_of(const Endpoint& server) {
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
 constexpr const char* kCommonGroup = "Options of every command";
+
+// A sentence where the system does not know it.
+std::string known_encoding(const std::string& name) {
+  const auto transcoder = Transcoder::create(name, terminal_encoding());
+  return transcoder ? "" : transcoder.error().message;
+}
 
 // A sentence where it is no number of seconds that can be waited for.
 std::string positive_seconds(const std::string& text) {
@@ -111,6 +122,10 @@ void add_common_options(CLI::App& app, Settings& settings) {
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
+  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
+      ->type_name("NAME")
+      ->check(known_encoding);
+  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
   app.option_defaults()->group("Options");
 }
 
@@ -173,7 +188,7 @@ std::optional<int> Invocation::parse() {
 
 std::optional<int> Invocation::carried() {
   const Carrier carrier = carrier_of(session.server());
-  if ((command_.carriers & carrier) != 0) return std::nullopt;
+  if ((command_.carriers & (carrier | kNoServer)) != 0) return std::nullopt;
   std::string names;
   for (const Command& command : kCommands) {
     if ((command.carriers & carrier) != 0) names += " " + std::string(command.name);
@@ -195,7 +210,8 @@ std::optional<int> Invocation::parse_leading(std::vector<std::string>& rest) {
 }
 
 int Invocation::usage_error(const std::string& sentence) {
-  std::fprintf(stderr, "cleave: %s; see %s --help\n", sentence.c_str(), app_.get_name().c_str());
+  std::fprintf(stderr, "cleave: %s; see %s --help\n", printable(sentence).c_str(),
+               app_.get_name().c_str());
   return kUsage;
 }
 

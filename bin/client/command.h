@@ -26,6 +26,7 @@ enum Carrier : unsigned {
   kFrameDatagrams = 2,  // a frame in a datagram
   kBareStream = 4,      // text, for a command that the server's listener names
   kBareDatagrams = 8,
+  kNoServer = 16,  // nothing, as it is all done here
 };
 
 // What is told of a command beside its options.

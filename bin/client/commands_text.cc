@@ -3,26 +3,34 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/readable.h"
-#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/text.h"
-#include "cleave/handlers/file_writer.h"
+#include "cleave/bin/client/text_writer.h"
 #include "cleave/protocol/header.h"
 
 namespace cleave::cli {
 namespace {
 
 // Waits until all of it has gone out.
-int print(Session& session, std::string text) {
-  FileWriter out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
+int print(Invocation& invocation, const Settings& settings, std::string text) {
+  TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
   out.write(Buffer::own(std::move(text)));
-  if (!session.wait_until([&out] { return out.idle(); })) return kInterrupted;
-  return out.error() ? report_status(*out.error()) : kOk;
+  if (const std::optional<Error> error = out.finish("\n")) return report_status(*error);
+  return invocation.session.given_up() ? kInterrupted : kOk;
+}
+
+// What we have written ourselves, or servers as JSON, is UTF-8, whatever else they write. It has no
+// newline at its end.
+int print_utf8(Invocation& invocation, std::string text) {
+  Settings settings = invocation.settings;
+  settings.encoding.clear();
+  return print(invocation, settings, std::move(text));
 }
 
 int send_text(Invocation& invocation, std::string cmd) {
@@ -35,7 +43,7 @@ int send_text(Invocation& invocation, std::string cmd) {
   const Outcome outcome = invocation.session.run(
       invocation.settings, {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
   if (!outcome.result) return report_status(outcome.result.error());
-  return print(invocation.session, std::move(body) + "\n");
+  return print(invocation, invocation.settings, std::move(body));
 }
 
 // The JSON object that a command without arguments replies with.
@@ -63,10 +71,10 @@ Result<Ref<const Header>> parse_description(std::string_view json) {
 int print_description(Invocation& invocation, const std::string& json) {
   if (for_people(invocation)) {
     if (auto parsed = parse_description(json)) {
-      return print(invocation.session, readable((*parsed)->root(), page_width()));
+      return print_utf8(invocation, readable((*parsed)->root(), page_width()));
     }
   }
-  return print(invocation.session, json_line(json) + "\n");
+  return print_utf8(invocation, json_line(json));
 }
 
 int show(Invocation& invocation, std::string cmd) {
@@ -93,13 +101,13 @@ Result<std::string> find_command(const std::string& help, const std::string& nam
 
 // What can be typed here: all of our commands, or the one of a name, if there is one.
 std::string help_of_ours(Session& session, const std::string& name) {
-  if (name.empty()) return columns(command_lists(), page_width()) + "\n";
+  if (name.empty()) return columns(command_lists(), page_width());
   const auto all = commands();
   const auto command = std::ranges::find(all, name, &Command::name);
   std::string page;
   if (command == all.end()) return page;
   describe_command(*command, session, [&](const CLI::App& app) {
-    page = help_page(manual_of(*command), terms_of(app), page_width()) + "\n";
+    page = help_page(manual_of(*command), terms_of(app), page_width());
   });
   return page;
 }
@@ -127,7 +135,7 @@ int run_help(Invocation& invocation) {
   if (auto status = invocation.parse()) return *status;
   const std::string ours =
       for_people(invocation) ? help_of_ours(invocation.session, name) : std::string();
-  if (const int status = ours.empty() ? kOk : print(invocation.session, ours); status != kOk) {
+  if (const int status = ours.empty() ? kOk : print_utf8(invocation, ours); status != kOk) {
     return status;
   }
   Result<std::string> text = ask(invocation, "help");

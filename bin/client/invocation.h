@@ -64,5 +64,7 @@ int run_stats(Invocation& invocation);
 int run_limits(Invocation& invocation);
 int run_help(Invocation& invocation);
 int run_call(Invocation& invocation);
+int run_sticky(Invocation& invocation);
+int run_decode(Invocation& invocation);
 
 }  // namespace cleave::cli

@@ -6,13 +6,14 @@
 #include "cleave/bin/client/command.h"
 
 // What is told of each command: of `cleave COMMAND --help` and of its man page. Examples need a
-// photo.raw and a folder albums beside them, and are tried by a test.
+// photo.raw, a folder albums and a stream capture.bin beside them, and are tried by a test.
 namespace cleave::cli {
 
 inline constexpr std::string_view kTextTopic = "Text";
 inline constexpr std::string_view kProgramsTopic = "Programs";
 inline constexpr std::string_view kFilesTopic = "Files";
 inline constexpr std::string_view kServerTopic = "The server";
+inline constexpr std::string_view kStreamsTopic = "Streams of bytes";
 
 inline constexpr std::array kEchoExamples = {
     Example{"cleave echo hello", "prints hello, which has been there and back"},
@@ -144,5 +145,28 @@ inline constexpr std::array kCallExamples = {
 inline constexpr CommandPage kCallPage = {
     kServerTopic, "The body of the reply goes to standard output, its members to standard error.",
     kCallExamples};
+
+inline constexpr std::array kStickyExamples = {
+    Example{"cleave sticky", "hello and world, read as they should not be, and as they should"},
+    Example{"cleave sticky --read 3 one two three", "messages and reads of your own"},
+};
+inline constexpr CommandPage kStickyPage = {
+    kStreamsTopic,
+    "Sends messages over a TCP connection to itself and shows what each call of the system gave: "
+    "first two that are read as one, then one that is read in pieces, then the same as frames, "
+    "read in the same pieces, as cleave takes them apart. It needs no server.",
+    kStickyExamples};
+
+inline constexpr std::array kDecodeExamples = {
+    Example{"cleave decode capture.bin", "what one side of a connection has sent"},
+    Example{"cat capture.bin | cleave decode --text", "with bodies, where they are text"},
+};
+inline constexpr CommandPage kDecodePage = {
+    kStreamsTopic,
+    "The stream is of requests or of replies. A line of JSON for each frame, when it is complete: "
+    "where it begins, its header, and where its body is. At a fault, a last line has its offset "
+    "and what is wrong there, and the exit status is 1; at an end inside a frame also how many "
+    "bytes are missing. It needs no server.",
+    kDecodeExamples};
 
 }  // namespace cleave::cli

@@ -60,9 +60,7 @@ std::string one_command(Value command, std::size_t width) {
          "\n" + columns(lists, width);
 }
 
-}  // namespace
-
-std::string readable(Value object, std::size_t width) {
+std::string lines_of(Value object, std::size_t width) {
   if (object.find("cmd")) return one_command(object, width);
   if (const auto commands = object.find("commands");
       commands && commands->kind() == Value::Kind::array) {
@@ -72,6 +70,14 @@ std::string readable(Value object, std::size_t width) {
   std::string out;
   append_lines(out, "", object);
   return out;
+}
+
+}  // namespace
+
+std::string readable(Value object, std::size_t width) {
+  std::string lines = lines_of(object, width);
+  if (!lines.empty()) lines.pop_back();
+  return lines;
 }
 
 }  // namespace cleave::cli

@@ -18,6 +18,8 @@ struct Settings {
   bool quiet = false;
   bool verbose = false;
   bool json = false;
+  std::string encoding = {};  // of what servers write, where it is not the terminal's
+  bool raw = false;           // as it comes: neither converted nor escaped
   // For the options of single commands.
   std::shared_ptr<const Presets> presets = {};
   // Commands are typed at the prompt, so standard input is theirs and no request's body.

@@ -27,7 +27,8 @@ void add_transfer_options(CLI::App& app, TransferOptions& options) {
 
 void say_plan(const Transfer& transfer, const std::string& from, const std::string& to) {
   if (transfer.settings.json) return;
-  transfer.progress.say(stdout, printable(from) + " -> " + printable(to));
+  const bool raw = transfer.settings.raw;
+  transfer.progress.say(stdout, shown(from, raw) + " -> " + shown(to, raw));
 }
 
 }  // namespace cleave::cli

@@ -12,6 +12,7 @@ import tempfile
 import unittest
 
 from client_case import ClientTest
+from python_client import frame
 from snippets import ROOT
 from support import BIN, CLEAVE, Daemon, PATIENCE
 
@@ -186,6 +187,7 @@ class Help(unittest.TestCase):
                     os.makedirs(f"{here}/albums")
                     for name in ("photo.raw", "albums/photo.raw"):
                         (pathlib.Path(here) / name).write_bytes(bytes(100_000))
+                    (pathlib.Path(here) / "capture.bin").write_bytes(frame({"cmd": "echo"}, b"hello"))
                     page_of("cleave", "-s", daemon.url, "put", "-r", here, ".")
                     line = re.sub(r"'tcp://[^?']*\?wire=raw'", f"'{daemon.urls[1]}'", line)
                     server = named.url if "--name" in line else daemon.url
