@@ -22,14 +22,6 @@ namespace {
 constexpr std::size_t kReadBytes = 65'536;
 constexpr std::size_t kTextBytes = 1'024;
 
-constexpr const char* kAboutDecode =
-    "The stream is of requests or of replies. A line of JSON for each frame, when it is complete:\n"
-    "where it begins, its header, and where its body is. At a fault, a last line has its offset\n"
-    "and what is wrong there, and the exit status is 1; at an end inside a frame also how many\n"
-    "bytes are missing.\n\n"
-    "  cleave decode capture.bin\n"
-    "  tail -c +1 -f capture.bin | cleave decode --text";
-
 Result<Fd> open_input(const std::string& path) {
   const bool standard = path.empty() || path == "-";
   Fd fd(standard ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
@@ -101,7 +93,6 @@ int run_decode(Invocation& invocation) {
       ->type_name("N")
       ->check(CLI::Range(16U, 65'536U))
       ->capture_default_str();
-  app.footer(kAboutDecode);
   if (auto status = invocation.parse()) return *status;
   if (invocation.settings.interactive && (path.empty() || path == "-")) {
     return invocation.usage_error("a FILE is needed, as standard input is the prompt's");

@@ -32,13 +32,6 @@ namespace {
 constexpr std::size_t kMostBytes = 1'024;  // of text: enough to see it, and one read takes it
 constexpr int kPatienceMs = 10'000;
 
-constexpr const char* kAboutSticky =
-    "Sends messages over a TCP connection to itself and shows what each call of the system gave:\n"
-    "first two that are read as one, then one that is read in pieces, then the same as frames,\n"
-    "read in the same pieces, as cleave takes them apart. It needs no server.\n\n"
-    "  cleave sticky\n"
-    "  cleave sticky --read 3 one two three";
-
 tl::unexpected<Error> failed(const char* call) {
   return tl::unexpected(local_error(errno, std::string("cannot ") + call));
 }
@@ -286,7 +279,6 @@ int run_sticky(Invocation& invocation) {
                               "How many bytes each read asks for; default 2 and then 10")
                    ->type_name("N")
                    ->check(CLI::Range(std::size_t{1}, kMostBytes));
-  app.footer(kAboutSticky);
   if (auto status = invocation.parse()) return *status;
   if (!read->empty()) sizes.then = sizes.first;
   if (texts.empty()) texts = {"hello", "world"};

@@ -15,11 +15,13 @@ void add_transfer_options(CLI::App& app, TransferOptions& options) {
   app.add_option("-P,--parallel", options.connections, "How many connections at once")
       ->type_name("N")
       ->check(CLI::Range(1U, 64U))
+      ->configurable()
       ->capture_default_str();
   app.add_option("--retries", options.retries,
                  "How often to try again when the network or the server fails")
       ->type_name("N")
       ->check(CLI::Range(0U, 1'000U))
+      ->configurable()
       ->capture_default_str();
 }
 

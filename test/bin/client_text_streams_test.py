@@ -84,7 +84,7 @@ class Encoding(ClientTest):
 class Sticky(ClientTest):
     def setUp(self):
         super().setUp()
-        self.url = "wrong://address"
+        self.url = "tcp://127.0.0.1:1"  # where nobody is
 
     def events(self, *arguments):
         return [json.loads(line) for line in self.output("--json", "sticky", *arguments).splitlines()]

@@ -77,6 +77,8 @@ class InstalledTest(unittest.TestCase):
     def test_there_are_programs(self):
         for name in ("cleaved", "cleave", "cleave-bench"):
             self.assertIn("0.1", run(STAGE / "bin" / name, "--version"))
+            page = (STAGE / "share/man/man1" / f"{name}.1").read_text(encoding="utf-8")
+            self.assertIn(f"\n{name} \\- ".replace("cleave-", "cleave\\-"), page)
         self.assertTrue((STAGE / "share/doc/cleave/cleaved.example.toml").is_file())
 
     def test_every_header_is_there_but_the_internal_ones_and_needs_no_other(self):
