@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "cleave/bin/client/command.h"
+#include "cleave/bin/client/complete_words.h"
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/prompt.h"
 #include "cleave/bin/client/session.h"
@@ -52,6 +53,9 @@ int run(int argc, char** argv) {
       ->type_name("URL");
   add_common_options(app, settings);
   app.footer(command_list() + "\n" + kAfterwards);
+  if (argc > 1 && std::string_view(argv[1]) == "--complete") {
+    print_candidates(app, settings, {argv + 2, argv + argc});
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -80,7 +84,7 @@ int run(int argc, char** argv) {
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);
-  if (session.given_up()) exit_at_once(kInterrupted);
+  if (session.may_hang()) exit_at_once(status);
   return status;
 }
 
