@@ -11,10 +11,9 @@ namespace {
 
 constexpr std::size_t kBetween = 2;  // cells
 
-}  // namespace
-
-std::size_t cells_of(std::string_view text) {
-  std::size_t cells = 0;
+// Passes on how many cells each character takes.
+template <typename Visit>
+void each_character(std::string_view text, Visit visit) {
   std::mbstate_t state{};
   while (!text.empty()) {
     wchar_t character = 0;
@@ -22,13 +21,33 @@ std::size_t cells_of(std::string_view text) {
     if (size == 0 || size > text.size()) {  // none of this locale
       state = {};
       size = 1;
-      ++cells;
-    } else if (const int width = ::wcwidth(character); width > 0) {
-      cells += static_cast<std::size_t>(width);
+      visit(std::size_t{1});
+    } else {
+      visit(static_cast<std::size_t>(std::max(::wcwidth(character), 0)));
     }
     text.remove_prefix(size);
   }
+}
+
+}  // namespace
+
+std::size_t cells_of(std::string_view text) {
+  std::size_t cells = 0;
+  each_character(text, [&](std::size_t width) { cells += width; });
   return cells;
+}
+
+std::size_t last_row_of(std::string_view text, std::size_t width) {
+  std::size_t row = 0;
+  std::size_t column = 0;
+  each_character(text, [&](std::size_t cells) {
+    if (column + cells > width) {
+      ++row;
+      column = 0;
+    }
+    column += cells;
+  });
+  return row;
 }
 
 std::string in_columns(const std::vector<std::string>& words, std::size_t width, std::size_t most) {

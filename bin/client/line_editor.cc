@@ -167,6 +167,8 @@ class LineEditor::Editor {
   }
   void give_terminal_back() { ::el_set(editor_.get(), EL_PREP_TERM, 0); }
   void go_on() {
+    // In the background the terminal is somebody else's, and there will be another signal.
+    if (::tcgetpgrp(STDIN_FILENO) != ::getpgrp()) return;
     ::el_set(editor_.get(), EL_PREP_TERM, 1);
     redraw();
   }
@@ -186,13 +188,18 @@ class LineEditor::Editor {
     return {.width = size.ws_col, .height = size.ws_row};
   }
 
-  // The cells from the prompt on: up to the cursor, and to the end of the line.
-  std::pair<std::size_t, std::size_t> cells() const {
+  // The prompt and the line, up to the cursor and to its end.
+  std::string shown_before_cursor() const {
     const LineInfo* line = ::el_line(editor_.get());
-    const auto before = static_cast<std::size_t>(line->cursor - line->buffer);
-    const auto all = static_cast<std::size_t>(line->lastchar - line->buffer);
-    const std::size_t prompt = cells_of(prompt_);
-    return {prompt + cells_of({line->buffer, before}), prompt + cells_of({line->buffer, all})};
+    return prompt_ + std::string(line->buffer, line->cursor);
+  }
+  std::string shown() const {
+    const LineInfo* line = ::el_line(editor_.get());
+    return prompt_ + std::string(line->buffer, line->lastchar);
+  }
+  // Where the cursor is, in rows below the prompt. Behind a full row it is in the next one.
+  std::size_t cursor_row(std::size_t width) const {
+    return last_row_of(shown_before_cursor() + " ", width);
   }
 
   // What a command has left without an end of line is not written over: as many blanks as the
@@ -205,17 +212,19 @@ class LineEditor::Editor {
 
   // Terminals break their lines anew at another width.
   void fit_window() {
-    const std::size_t rows = cells().first / window().width;
-    write("\r" + (rows > 0 ? "\x1b[" + std::to_string(rows) + "A" : std::string()) + "\x1b[J");
+    write(up(cursor_row(window().width)) + "\x1b[J");
     ::el_resize(editor_.get());
     redraw();
+  }
+  static std::string up(std::size_t rows) {
+    return "\r" + (rows > 0 ? "\x1b[" + std::to_string(rows) + "A" : std::string());
   }
 
   // Shows text below the line, and the line again below that.
   void show(const std::string& text) {
-    const auto [before, all] = cells();
     const std::size_t width = window().width;
-    write(std::string(all / width - before / width + 1, '\n') + text);
+    const std::size_t below = last_row_of(shown() + " ", width) - cursor_row(width);
+    write(std::string(below + 1, '\n') + text);
     redraw();
   }
 
