@@ -70,7 +70,7 @@ TypedLine read_typed(std::string_view line) {
   return std::move(WordReader(line).typed());
 }
 
-std::string quoted(std::string_view word, char quote) {
+std::string as_typed(std::string_view word, char quote) {
   std::string out;
   if (quote != 0) out += quote;
   for (const char c : word) {

@@ -27,6 +27,6 @@ struct TypedLine {
 
 // A word written so that split_words() reads it back. `quote` opens it, and is left open; 0:
 // backslashes stand where they have to.
-[[nodiscard]] std::string quoted(std::string_view word, char quote = 0);
+[[nodiscard]] std::string as_typed(std::string_view word, char quote = 0);
 
 }  // namespace cleave::cli

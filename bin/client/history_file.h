@@ -35,6 +35,7 @@ class HistoryFile {
   // Puts a line behind the others, and lets the oldest go where they are too many. The same as the
   // last one is not put there twice.
   [[nodiscard]] Result<void> add(std::string_view line) const;
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
  private:
   std::string path_;

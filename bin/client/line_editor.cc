@@ -288,7 +288,7 @@ class LineEditor::Editor {
                bool whole) {
     // Where the word has begun with a quote and is still in it, it stays in it.
     const char quote = line.substr(typed.begin).starts_with(typed.quote) ? typed.quote : '\0';
-    std::string text = quoted(word, quote);
+    std::string text = as_typed(word, quote);
     if (whole && quote != 0) text += quote;
     if (whole) text += ' ';
     const std::string old = line.substr(typed.begin);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -51,7 +52,8 @@ class TypedLines final : public Lines {
                 [this](const auto& words, const auto& word, const auto& stopped) {
                   return candidates(words, word, stopped);
                 }),
-        history_(HistoryFile::of_environment()) {
+        history_(HistoryFile::of_environment()),
+        between_(SignalWatcher::create(session.loop(), SIGINT, [] {})) {
     at_prompt_.set_help_flag();
     at_prompt_.prefix_command();
     if (!history_) return;
@@ -98,6 +100,8 @@ class TypedLines final : public Lines {
   CLI::App at_prompt_;  // no options come before a command here
   LineEditor editor_;
   std::optional<HistoryFile> history_;
+  // Ctrl-C between a line and its command ends neither the prompt nor anything else.
+  Result<SignalWatcher> between_;
 };
 
 std::unique_ptr<Lines> standard_input_lines(Session& session, const Settings& settings) {

@@ -63,12 +63,12 @@ TEST_CASE("a word that is quoted is read back as it was") {
                        "grün粘", "'",   "\"",   "\\",         "' \" \\",     "$HOME `x` *"};
   for (const std::string& word : words) {
     CAPTURE(word);
-    CHECK(split_words(quoted(word)).value() == Words{word});
-    CHECK(split_words(quoted(word, '\'') + "'").value() == Words{word});
-    CHECK(split_words(quoted(word, '"') + "\"").value() == Words{word});
-    CHECK(read_typed("get " + quoted(word)).word == word);
-    CHECK(read_typed("get " + quoted(word, '\'')).word == word);
+    CHECK(split_words(as_typed(word)).value() == Words{word});
+    CHECK(split_words(as_typed(word, '\'') + "'").value() == Words{word});
+    CHECK(split_words(as_typed(word, '"') + "\"").value() == Words{word});
+    CHECK(read_typed("get " + as_typed(word)).word == word);
+    CHECK(read_typed("get " + as_typed(word, '\'')).word == word);
   }
-  CHECK(quoted("plain") == "plain");
-  CHECK(quoted("a b") == "a\\ b");
+  CHECK(as_typed("plain") == "plain");
+  CHECK(as_typed("a b") == "a\\ b");
 }
