@@ -11,6 +11,7 @@
 #include <iostream>
 
 #include "cleave/bin/client/command.h"
+#include "cleave/bin/client/complete_words.h"
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/presets.h"
 #include "cleave/bin/client/program_page.h"
@@ -71,6 +72,11 @@ int run(int argc, char** argv) {
   CLI::App app("", "cleave");
   app.prefix_command();
   add_start_options(app, options, settings);
+  if (argc > 1 && std::string_view(argv[1]) == "--complete") {
+    print_candidates(app, settings, {argv + 2, argv + argc}, [&] {
+      if (const Result<Presets> presets = read_presets(options)) (void)presets->apply(app);
+    });
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -104,7 +110,7 @@ int run(int argc, char** argv) {
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);
-  if (session.given_up()) exit_at_once(kInterrupted);
+  if (session.may_hang()) exit_at_once(status);
   return status;
 }
 

@@ -55,7 +55,7 @@ struct Command {
 [[nodiscard]] std::vector<TermList> command_lists();
 
 // Runs one command from its words, name first, and returns its exit status. After it
-// session.given_up() may be true.
+// session.may_hang() may be true.
 [[nodiscard]] int run_command(Session& session, const Settings& settings,
                               std::vector<std::string> words);
 

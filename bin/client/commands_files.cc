@@ -36,6 +36,12 @@ void print_results(const Header& header, bool raw) {
   }
 }
 
+// As a directory is completed and often written: "albums/".
+std::string without_slash(std::string name) {
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  return name;
+}
+
 // Sends a request that is all members, and shows the members of its reply if they are wanted.
 int ask(Invocation& invocation, Call call, bool show) {
   std::string body;
@@ -53,6 +59,7 @@ int ask_about(Invocation& invocation, std::string cmd, bool show) {
   std::string name;
   invocation.app().add_option("NAME", name, "The name of the file on the server")->required();
   if (auto status = invocation.parse()) return *status;
+  name = without_slash(std::move(name));
   return ask(invocation, {.cmd = std::move(cmd), .members = Members().set("filename", name)}, show);
 }
 
@@ -88,7 +95,8 @@ int run_mv(Invocation& invocation) {
   invocation.app().add_option("TO", to, "Its new name")->required();
   invocation.app().add_flag("--no-overwrite", keep, "Fail if there is a file of the new name");
   if (auto status = invocation.parse()) return *status;
-  Call call{.cmd = "move", .members = Members().set("filename", from).set("to", to)};
+  Call call{.cmd = "move",
+            .members = Members().set("filename", without_slash(from)).set("to", without_slash(to))};
   if (keep) call.members.set("overwrite", false);
   return ask(invocation, std::move(call), false);
 }
@@ -99,7 +107,7 @@ int run_ls(Invocation& invocation) {
   if (auto status = invocation.parse()) return *status;
   HeaderParser parser;
   const Result<void> listed = list_directory(
-      invocation.session, invocation.settings, directory,
+      invocation.session, invocation.settings, without_slash(directory),
       [&parser, &settings = invocation.settings](std::string_view line) -> Result<void> {
         if (!settings.json) return print_entry(parser, line, settings.raw);
         std::puts(json_line(line).c_str());

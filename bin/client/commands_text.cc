@@ -22,7 +22,7 @@ int print(Invocation& invocation, const Settings& settings, std::string text) {
   TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
   out.write(Buffer::own(std::move(text)));
   if (const std::optional<Error> error = out.finish("\n")) return report_status(*error);
-  return invocation.session.given_up() ? kInterrupted : kOk;
+  return invocation.session.interrupted() ? kInterrupted : kOk;
 }
 
 // What we have written ourselves, or servers as JSON, is UTF-8, whatever else they write. It has no

@@ -133,38 +133,4 @@ std::string results_json(const Header& header) {
   return json_line(out + "}");
 }
 
-Result<std::vector<std::string>> split_words(std::string_view line) {
-  std::vector<std::string> words;
-  std::string word;
-  bool inside = false;  // of a word, which may be empty: ''
-  char quote = 0;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (c == '\\' && quote != '\'') {
-      if (++i == line.size()) return fail(Errc::invalid_argument, "the line ends in a backslash");
-      word += line[i];
-      inside = true;
-    } else if (quote != 0) {
-      if (c == quote) {
-        quote = 0;
-      } else {
-        word += c;
-      }
-    } else if (c == '\'' || c == '"') {
-      quote = c;
-      inside = true;
-    } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-      if (std::exchange(inside, false)) words.push_back(std::exchange(word, {}));
-    } else {
-      word += c;
-      inside = true;
-    }
-  }
-  if (quote != 0) {
-    return fail(Errc::invalid_argument, std::string("a quote ") + quote + " is not closed");
-  }
-  if (inside) words.push_back(std::move(word));
-  return words;
-}
-
 }  // namespace cleave::cli

@@ -35,8 +35,4 @@ namespace cleave::cli {
 // A value as JSON.
 void append_json(std::string& out, const Value& value);
 
-// Cuts a line into words as a shell does: blanks part them; '…' is taken as it is; "…" and bare
-// words know the backslash.
-[[nodiscard]] Result<std::vector<std::string>> split_words(std::string_view line);
-
 }  // namespace cleave::cli

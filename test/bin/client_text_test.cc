@@ -11,31 +11,6 @@
 using namespace cleave;
 using namespace cleave::cli;
 
-namespace {
-
-using Words = std::vector<std::string>;
-
-}  // namespace
-
-TEST_CASE("a line is cut into words at blanks") {
-  CHECK(split_words("put a.txt  b\t c\n").value() == Words{"put", "a.txt", "b", "c"});
-  CHECK(split_words("").value().empty());
-  CHECK(split_words(" \t\r\n").value().empty());
-}
-
-TEST_CASE("quotes and backslashes keep blanks inside a word") {
-  CHECK(split_words("echo 'a  b' \"c d\" e\\ f").value() == Words{"echo", "a  b", "c d", "e f"});
-  CHECK(split_words("a'b'\"c\"d").value() == Words{"abcd"});
-  CHECK(split_words("echo ''").value() == Words{"echo", ""});
-  CHECK(split_words(R"('a\b' "a\"b" a\'b)").value() == Words{"a\\b", "a\"b", "a'b"});
-}
-
-TEST_CASE("a quote or a backslash that is left open is an error") {
-  CHECK(split_words("echo 'a").error().code == Errc::invalid_argument);
-  CHECK(split_words("echo \"a").error().code == Errc::invalid_argument);
-  CHECK(split_words("echo a\\").error().code == Errc::invalid_argument);
-}
-
 TEST_CASE("control characters of both sets are escaped and other text is not") {
   CHECK(printable("grün 粘包 ~") == "grün 粘包 ~");
   CHECK(printable("a\x1b[31m\n\x7f") == "a\\x1b[31m\\x0a\\x7f");
