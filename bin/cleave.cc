@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "cleave/bin/client/command.h"
+#include "cleave/bin/client/console.h"
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/prompt.h"
 #include "cleave/bin/client/session.h"
@@ -65,18 +66,20 @@ int run(int argc, char** argv) {
     return kUsage;
   }
 
+  Console console;
+  console.set_up(settings);
   auto endpoint = Endpoint::parse(settings.server);
   if (endpoint && endpoint->transport == Endpoint::Transport::inherited) {
     endpoint =
         fail(Errc::invalid_argument, "a client connects to tcp://, udp:// or unix: addresses");
   }
   if (!endpoint) {
-    report(endpoint.error());
+    console.report(endpoint.error());
     return kUsage;
   }
   auto loop = Loop::create();
-  if (!loop) return report_status(loop.error());
-  Session session(**loop, *std::move(endpoint));
+  if (!loop) return console.report_status(loop.error());
+  Session session(**loop, *std::move(endpoint), console);
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);

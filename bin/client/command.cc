@@ -56,6 +56,28 @@ class Usage final : public CLI::Formatter {
   std::string line_;
 };
 
+void add_seconds(CLI::App& app, const char* name, double least, std::function<void(Millis)> set,
+                 const char* what) {
+  app.add_option_function<double>(
+         name,
+         [set = std::move(set)](double seconds) {
+           set(Millis(static_cast<std::int64_t>(std::ceil(seconds * 1000))));
+         },
+         what)
+      ->type_name("SECONDS")
+      ->check(CLI::Range(least, kLongestTimeout));
+}
+
+template <typename Choice>
+void add_choice(CLI::App& app, const char* name, Choice& choice,
+                const std::vector<std::pair<std::string, Choice>>& choices, const char* what) {
+  std::string names;
+  for (const auto& [text, value] : choices) names += (names.empty() ? "" : "|") + text;
+  app.add_option(name, choice, what)
+      ->type_name(names)
+      ->transform(CLI::Transformer(choices).description(""));
+}
+
 }  // namespace
 
 std::span<const Command> commands() noexcept {
@@ -63,17 +85,36 @@ std::span<const Command> commands() noexcept {
 }
 
 void add_common_options(CLI::App& app, Settings& settings) {
-  app.add_option_function<double>(
-         "--timeout",
-         [&settings](double seconds) {
-           settings.timeout = Millis(static_cast<std::int64_t>(std::ceil(seconds * 1000)));
-         },
-         "End a request that takes longer")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(0.001, kLongestTimeout));
+  add_seconds(
+      app, "--timeout", 0.001, [&settings](Millis time) { settings.timeout = time; },
+      "End a request that takes longer");
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
+  add_choice(app, "--progress", settings.progress,
+             {{"auto", ProgressAs::automatic},
+              {"none", ProgressAs::none},
+              {"plain", ProgressAs::plain},
+              {"json", ProgressAs::json}},
+             "How standard error tells of progress; json: all of it is JSON");
+  add_choice(
+      app, "--color", settings.color,
+      {{"auto", ColorWhen::automatic}, {"always", ColorWhen::always}, {"never", ColorWhen::never}},
+      "Colours; auto: on a terminal, unless NO_COLOR says otherwise");
+  add_seconds(
+      app, "--connect-timeout", 0.001,
+      [&settings](Millis time) { settings.connect_timeout = time; },
+      "Give up connecting after so long; default 10");
+  add_seconds(
+      app, "--silence-timeout", 0,
+      [&settings](Millis time) {
+        settings.silence_timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
+      },
+      "Give up a server that is silent for so long; default 60, 0: never");
+  app.add_option("--retries", settings.retries,
+                 "How often to try again when the network or the server fails; default 3")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1'000U));
 }
 
 int run_command(Session& session, const Settings& settings, std::vector<std::string> words) {
@@ -84,7 +125,7 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
     return kUsage;
   }
   auto interrupts = session.watch_interrupts();
-  if (!interrupts) return report_status(interrupts.error());
+  if (!interrupts) return session.console().report_status(interrupts.error());
   words.erase(words.begin());
   Invocation invocation(*command, session, settings, std::move(words));
   const int status = command->run(invocation);
@@ -124,6 +165,7 @@ std::optional<int> Invocation::parse() {
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
+  console().set_up(settings);
   return carried();
 }
 

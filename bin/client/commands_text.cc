@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/handlers/file_writer.h"
@@ -16,11 +17,12 @@ namespace cleave::cli {
 namespace {
 
 // Waits until all of it has gone out.
-int print(Session& session, std::string text) {
+int print(Invocation& invocation, std::string text) {
+  Session& session = invocation.session;
   FileWriter out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
   out.write(Buffer::own(std::move(text)));
   if (!session.wait_until([&out] { return out.idle(); })) return kInterrupted;
-  return out.error() ? report_status(*out.error()) : kOk;
+  return out.error() ? invocation.console().report_status(*out.error()) : kOk;
 }
 
 int send_text(Invocation& invocation, std::string cmd) {
@@ -30,17 +32,18 @@ int send_text(Invocation& invocation, std::string cmd) {
   std::string text = std::move(words.front());
   for (std::size_t i = 1; i < words.size(); ++i) text += " " + words[i];
   std::string body;
-  const Outcome outcome = invocation.session.run(
-      invocation.settings, {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
-  if (!outcome.result) return report_status(outcome.result.error());
-  return print(invocation.session, std::move(body) + "\n");
+  const Outcome outcome =
+      run_repeatable(invocation.session, invocation.settings,
+                     {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
+  if (!outcome.result) return invocation.console().report_status(outcome.result.error());
+  return print(invocation, std::move(body) + "\n");
 }
 
 // The JSON object that a command without arguments replies with.
 Result<std::string> ask(Invocation& invocation, std::string cmd) {
   std::string body;
   const Outcome outcome =
-      invocation.session.run(invocation.settings, {.cmd = std::move(cmd)}, body);
+      run_repeatable(invocation.session, invocation.settings, {.cmd = std::move(cmd)}, body);
   if (!outcome.result) return fail(outcome.result.error());
   return body;
 }
@@ -48,8 +51,8 @@ Result<std::string> ask(Invocation& invocation, std::string cmd) {
 int show(Invocation& invocation, std::string cmd) {
   if (auto status = invocation.parse()) return *status;
   const Result<std::string> body = ask(invocation, std::move(cmd));
-  if (!body) return report_status(body.error());
-  return print(invocation.session, json_line(*body) + "\n");
+  if (!body) return invocation.console().report_status(body.error());
+  return print(invocation, json_line(*body) + "\n");
 }
 
 // The one of the server's commands that has this name, as JSON.
@@ -95,8 +98,8 @@ int run_help(Invocation& invocation) {
   if (auto status = invocation.parse()) return *status;
   Result<std::string> text = ask(invocation, "help");
   if (text && !name.empty()) text = find_command(*text, name);
-  if (!text) return report_status(text.error());
-  return print(invocation.session, json_line(*text) + "\n");
+  if (!text) return invocation.console().report_status(text.error());
+  return print(invocation, json_line(*text) + "\n");
 }
 
 }  // namespace cleave::cli

@@ -23,7 +23,8 @@ class Showing final : public FileObserver {
   void on_progress(std::uint64_t offset) override { transfer_.share.reach(offset); }
   void on_retry(const Error& error, unsigned failures, Millis delay) override {
     if (transfer_.settings.quiet) return;
-    say_retry(transfer_.progress, error, failures, transfer_.options.retries, delay);
+    transfer_.session.console().say_retry(error, failures,
+                                          transfer_.settings.retries.value_or(kRetries), delay);
   }
 
  private:
@@ -39,7 +40,7 @@ Result<Transferred> run(const Transfer& transfer, Start start) {
   options.overwrite = !wanted.no_clobber && !wanted.no_overwrite;
   options.resume = wanted.resume;
   options.timeout = transfer.settings.timeout;
-  options.retry = retry_options(wanted);
+  options.retry = transfer_retries(transfer.settings);
   options.observer = &showing;
   std::optional<Result<FileTransferred>> done;
   FileTransfer running = start(

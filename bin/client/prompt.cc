@@ -87,7 +87,7 @@ int run_prompt(Session& session, Settings settings) {
     auto words = split_words(*line);
     if (!words) {
       status = kUsage;
-      report(words.error());
+      session.console().report(words.error());
     } else if (!words->empty()) {
       if (words->front() == "quit") break;
       status = run_command(session, settings, std::move(*words));

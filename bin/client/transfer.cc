@@ -16,16 +16,11 @@ void add_transfer_options(CLI::App& app, TransferOptions& options) {
       ->type_name("N")
       ->check(CLI::Range(1U, 64U))
       ->capture_default_str();
-  app.add_option("--retries", options.retries,
-                 "How often to try again when the network or the server fails")
-      ->type_name("N")
-      ->check(CLI::Range(0U, 1'000U))
-      ->capture_default_str();
 }
 
 void say_plan(const Transfer& transfer, const std::string& from, const std::string& to) {
   if (transfer.settings.json) return;
-  transfer.progress.say(stdout, printable(from) + " -> " + printable(to));
+  transfer.session.console().print(printable(from) + " -> " + printable(to));
 }
 
 }  // namespace cleave::cli
