@@ -18,7 +18,8 @@ constexpr Millis kWindow(5'000);
 constexpr Millis kStalled(3'000);
 
 constexpr std::size_t kGap = 2;
-constexpr std::size_t kLeastName = 4;
+constexpr std::size_t kLeastName = 12;  // beside more than the two fields of most worth
+constexpr std::size_t kVeryLeastName = 4;
 constexpr std::size_t kLeastBar = 12;
 constexpr std::size_t kMostBar = 42;
 
@@ -51,8 +52,8 @@ std::string bar(double share, std::size_t width, bool coloured) {
   const std::size_t room = width - 2;
   const auto filled = static_cast<std::size_t>(share * static_cast<double>(room));
   const std::string done(filled, '#');
-  return "[" + (coloured ? "\x1b[32m" + done + "\x1b[0m" : done) + std::string(room - filled, '.') +
-         "]";
+  return "[" + (coloured && filled > 0 ? "\x1b[32m" + done + "\x1b[0m" : done) +
+         std::string(room - filled, '.') + "]";
 }
 
 double share_of(const TransferState& state) {
@@ -77,13 +78,15 @@ std::string compose(std::string name, std::vector<Field> fields, std::optional<d
   if (!look.utf8) name = in_ascii(name);
   const std::size_t room = look.width - 1;
   const std::size_t name_width = columns(name);
-  const std::size_t least = std::min(name_width, kLeastName);
-  while (fields.size() > 1 && least + fields_width(fields) > room) {
+  const auto least = [&] {
+    return std::min(name_width, fields.size() > 2 ? kLeastName : kVeryLeastName);
+  };
+  while (fields.size() > 1 && least() + fields_width(fields) > room) {
     fields.erase(std::ranges::min_element(fields, {}, &Field::worth));
   }
   const std::size_t taken = fields_width(fields);
   std::size_t free = room > taken ? room - taken : 0;
-  const bool barred = share && free >= least + kGap + kLeastBar;
+  const bool barred = share && free >= least() + kGap + kLeastBar;
   if (barred) free -= kGap + kLeastBar;
   std::string line = cut_middle(name, free, look.utf8 ? "…" : "...");
   free -= columns(line);
