@@ -319,7 +319,7 @@ void ClientCore::on_silence() {
   if (silence >= limit) {
     broken_ = true;
     return close({Errc::unavailable,
-                  "the server has been silent for " + std::to_string(silence.count()) + " ms"},
+                  "the server has been silent for " + std::to_string(limit.count()) + " ms"},
                  true);
   }
   const bool due = silence >= limit / 2;
