@@ -89,6 +89,12 @@ void Console::say_retry(const Error& error, unsigned failures, unsigned retries,
       printable(error.message) + when.data());
 }
 
+void Console::say_resumed(const std::string& name, std::uint64_t offset) {
+  if (events_) return event("resume", Members().set("filename", name).set("offset", offset));
+  remark("'" + printable(name) + "' goes on behind its first " +
+         human_size(static_cast<double>(offset)));
+}
+
 void Console::event(std::string_view name, const Members& members) {
   if (!events_) return;
   Members line;

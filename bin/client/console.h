@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <mutex>
 #include <string>
@@ -47,6 +48,8 @@ class Console {
   void warn(std::string_view sentence);
   // Says that something is tried again, for the `failures`th time of at most `retries`.
   void say_retry(const Error& error, unsigned failures, unsigned retries, Millis delay);
+  // Says that a file is gone on with, behind so many bytes that are there.
+  void say_resumed(const std::string& name, std::uint64_t offset);
   // An object, for programs alone.
   void event(std::string_view name, const Members& members);
 

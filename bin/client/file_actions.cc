@@ -19,7 +19,12 @@ class Showing final : public FileObserver {
  public:
   explicit Showing(const Transfer& transfer) : transfer_(transfer) {}
   void on_size(std::uint64_t bytes) override { transfer_.share.expect(bytes); }
-  void on_begin(std::uint64_t offset) override { transfer_.share.begin_at(offset); }
+  void on_begin(std::uint64_t offset) override {
+    transfer_.share.begin_at(offset);
+    if (offset > 0 && !transfer_.settings.quiet) {
+      transfer_.session.console().say_resumed(transfer_.remote, offset);
+    }
+  }
   void on_progress(std::uint64_t offset) override { transfer_.share.reach(offset); }
   void on_retry(const Error& error, unsigned failures, Millis delay) override {
     if (transfer_.settings.quiet) return;
