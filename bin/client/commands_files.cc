@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The commands of the file store that have no body worth speaking of.
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -13,11 +15,16 @@
 namespace cleave::cli {
 namespace {
 
-void print_results(const Header& header) {
+void print_line(std::string line) {
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stdout);  // it may hold a NUL
+}
+
+void print_results(const Header& header, bool raw) {
   for (const Value value : results(header)) {
-    std::string line = printable(value.name()) + ": ";
+    std::string line = shown(value.name(), raw) + ": ";
     if (value.kind() == Value::Kind::string) {
-      line += printable(value.text());
+      line += shown(value.text(), raw);
     } else {
       std::string json;
       append_json(json, value);
@@ -26,8 +33,14 @@ void print_results(const Header& header) {
     if (value.name() == "mtime_ms" && value.integer()) {
       line += " (" + local_time(*value.integer()) + ")";
     }
-    std::puts(line.c_str());
+    print_line(std::move(line));
   }
+}
+
+// As a directory is completed and often written: "albums/".
+std::string without_slash(std::string name) {
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  return name;
 }
 
 // Shows the members of a reply, if they are wanted.
@@ -36,7 +49,7 @@ int finish(Invocation& invocation, const Outcome& outcome, bool show) {
   if (invocation.settings.json) {
     std::puts(results_json(*outcome.header).c_str());
   } else if (show) {
-    print_results(*outcome.header);
+    print_results(*outcome.header, invocation.settings.raw);
   }
   return invocation.console().finish_results();
 }
@@ -49,6 +62,7 @@ int ask_about(Invocation& invocation, std::string cmd, Repeat repeat) {
   std::string name;
   invocation.app().add_option("NAME", name, "The name of the file on the server")->required();
   if (auto status = invocation.parse()) return *status;
+  name = without_slash(std::move(name));
   Call call{.cmd = std::move(cmd), .members = Members().set("filename", name)};
   std::string body;
   if (repeat == Repeat::yes) {
@@ -59,14 +73,17 @@ int ask_about(Invocation& invocation, std::string cmd, Repeat repeat) {
                 false);
 }
 
-Result<void> print_entry(HeaderParser& parser, std::string_view line, bool coloured) {
+Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw, bool coloured) {
   auto entry = RemoteEntry::parse(parser, line);
   if (!entry) return fail(entry.error());
-  std::printf("%-9s %14llu  %s  %s\n", printable(entry->type).c_str(),
-              static_cast<unsigned long long>(entry->size), local_time(entry->mtime_ms).c_str(),
-              coloured && entry->type == "directory"
-                  ? ("\x1b[1;34m" + printable(entry->name) + "\x1b[0m").c_str()
-                  : printable(entry->name).c_str());
+  std::string type = shown(entry->type, raw);
+  type.resize(std::max<std::size_t>(type.size(), 9), ' ');
+  std::array<char, 32> size{};
+  std::snprintf(size.data(), size.size(), " %14llu  ",
+                static_cast<unsigned long long>(entry->size));
+  std::string name = shown(entry->name, raw);
+  if (coloured && entry->type == "directory") name = "\x1b[1;34m" + name + "\x1b[0m";
+  print_line(type + size.data() + local_time(entry->mtime_ms) + "  " + name);
   return {};
 }
 
@@ -90,7 +107,8 @@ int run_mv(Invocation& invocation) {
   invocation.app().add_option("TO", to, "Its new name")->required();
   invocation.app().add_flag("--no-overwrite", keep, "Fail if there is a file of the new name");
   if (auto status = invocation.parse()) return *status;
-  Call call{.cmd = "move", .members = Members().set("filename", from).set("to", to)};
+  Call call{.cmd = "move",
+            .members = Members().set("filename", without_slash(from)).set("to", without_slash(to))};
   if (keep) call.members.set("overwrite", false);
   std::string body;
   return finish(invocation, invocation.session.run(invocation.settings, std::move(call), body),
@@ -102,15 +120,14 @@ int run_ls(Invocation& invocation) {
   invocation.app().add_option("DIR", directory, "A directory on the server; default the root");
   if (auto status = invocation.parse()) return *status;
   HeaderParser parser;
-  const Result<void> listed =
-      list_directory(invocation.session, invocation.settings, directory,
-                     [&, json = invocation.settings.json](std::string_view line) -> Result<void> {
-                       if (!json) {
-                         return print_entry(parser, line, invocation.console().output_coloured());
-                       }
-                       std::puts(json_line(line).c_str());
-                       return {};
-                     });
+  const Result<void> listed = list_directory(
+      invocation.session, invocation.settings, without_slash(directory),
+      [&parser, &settings = invocation.settings,
+       coloured = invocation.console().output_coloured()](std::string_view line) -> Result<void> {
+        if (!settings.json) return print_entry(parser, line, settings.raw, coloured);
+        std::puts(json_line(line).c_str());
+        return {};
+      });
   return listed ? invocation.console().finish_results()
                 : invocation.console().report_status(listed.error());
 }

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/prompt.h"
 
-#include <histedit.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "cleave/bin/client/asked_names.h"
 #include "cleave/bin/client/command.h"
+#include "cleave/bin/client/command_line.h"
+#include "cleave/bin/client/completion.h"
 #include "cleave/bin/client/exit_status.h"
-#include "cleave/bin/client/text.h"
+#include "cleave/bin/client/history_file.h"
+#include "cleave/bin/client/line_editor.h"
 
 namespace cleave::cli {
 namespace {
 
-constexpr int kHistoryLines = 1'000;
+bool leaves(const std::string& word) {
+  return word == "quit" || word == "exit";
+}
 
 // Where lines come from; empty at the end.
 class Lines {
@@ -34,44 +41,73 @@ class PlainLines final : public Lines {
   }
 };
 
-// Lines typed at a terminal. The prompt goes to standard error: standard output is for results.
-class EditedLines final : public Lines {
+// Lines typed at a terminal, and what was typed before. The prompt goes to standard error: standard
+// output is for results.
+class TypedLines final : public Lines {
  public:
-  EditedLines() : editor_(::el_init("cleave", stdin, stderr, stderr)), history_(::history_init()) {
-    ::el_set(
-        editor_.get(), EL_PROMPT, +[](EditLine*) { return const_cast<char*>(">>: "); });
-    ::el_set(editor_.get(), EL_EDITOR, "emacs");
-    // Signals restore the terminal before they do what they do.
-    ::el_set(editor_.get(), EL_SIGNAL, 1);
-    HistEvent event;
-    ::history(history_.get(), &event, H_SETSIZE, kHistoryLines);
-    ::el_set(editor_.get(), EL_HIST, ::history, history_.get());
-  }
-  std::optional<std::string> next() override {
-    int count = 0;
-    const char* line = ::el_gets(editor_.get(), &count);
-    if (line == nullptr || count <= 0) {
-      std::fputc('\n', stderr);
-      return std::nullopt;
+  TypedLines(Session& session, const Settings& settings)
+      : session_(session),
+        settings_(settings),
+        editor_(session.loop(), ">>: ",
+                [this](const auto& words, const auto& word, const auto& stopped) {
+                  return candidates(words, word, stopped);
+                }),
+        history_(HistoryFile::of_environment()),
+        between_(SignalWatcher::create(session.loop(), SIGINT, [] {})) {
+    at_prompt_.set_help_flag();
+    at_prompt_.prefix_command();
+    if (!history_) return;
+    const auto lines = history_->read();
+    if (!lines) {
+      no_history(lines.error());
+    } else {
+      for (const std::string& line : *lines) editor_.remember(line);
     }
-    HistEvent event;
-    if (*line != '\n') ::history(history_.get(), &event, H_ENTER, line);
-    return std::string(line);
+  }
+
+  std::optional<std::string> next() override {
+    auto line = editor_.next();
+    if (line && !is_secret(*line) && *line != "quit" && *line != "exit") keep(*line);
+    return line;
   }
 
  private:
-  struct EndEditor {
-    void operator()(EditLine* editor) const noexcept { ::el_end(editor); }
-  };
-  struct EndHistory {
-    void operator()(History* history) const noexcept { ::history_end(history); }
-  };
-  std::unique_ptr<EditLine, EndEditor> editor_;
-  std::unique_ptr<History, EndHistory> history_;
+  void keep(const std::string& line) {
+    editor_.remember(line);
+    if (!history_) return;
+    if (const auto added = history_->add(line); !added) no_history(added.error());
+  }
+  // Nobody types any worse for it.
+  void no_history(const Error& error) {
+    history_.reset();
+    if (settings_.verbose) session_.console().report(error);
+  }
+
+  std::vector<Candidate> candidates(const std::vector<std::string>& words, const std::string& word,
+                                    const std::function<bool()>& stopped) {
+    AskedNames server(session_, settings_, stopped);
+    std::vector<Candidate> found = complete(at_prompt_, words, word, session_, server);
+    if (words.empty()) {
+      for (const char* leave : {"quit", "exit"}) {
+        if (std::string_view(leave).starts_with(word)) found.push_back({leave, "leaves"});
+      }
+    }
+    return found;
+  }
+
+  Session& session_;
+  const Settings& settings_;
+  CLI::App at_prompt_;  // no options come before a command here
+  LineEditor editor_;
+  std::optional<HistoryFile> history_;
+  // Ctrl-C between a line and its command ends neither the prompt nor anything else.
+  Result<SignalWatcher> between_;
 };
 
-std::unique_ptr<Lines> standard_input_lines() {
-  if (::isatty(STDIN_FILENO) == 1) return std::make_unique<EditedLines>();
+std::unique_ptr<Lines> standard_input_lines(Session& session, const Settings& settings) {
+  if (::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1) {
+    return std::make_unique<TypedLines>(session, settings);
+  }
   return std::make_unique<PlainLines>();
 }
 
@@ -79,18 +115,18 @@ std::unique_ptr<Lines> standard_input_lines() {
 
 int run_prompt(Session& session, Settings settings) {
   settings.interactive = true;
-  const std::unique_ptr<Lines> lines = standard_input_lines();
+  const bool terminal = ::isatty(STDIN_FILENO) == 1;
+  const std::unique_ptr<Lines> lines = standard_input_lines(session, settings);
   int status = kOk;
-  while (!session.given_up()) {
-    const std::optional<std::string> line = lines->next();
-    if (!line) break;
+  while (const std::optional<std::string> line = lines->next()) {
     auto words = split_words(*line);
     if (!words) {
       status = kUsage;
       session.console().report(words.error());
     } else if (!words->empty()) {
-      if (words->front() == "quit") break;
+      if (leaves(words->front())) break;
       status = run_command(session, settings, std::move(*words));
+      if (session.interrupted() && !terminal) break;
     }
   }
   return status;

@@ -13,6 +13,8 @@ namespace cleave::cli {
 namespace {
 
 constexpr Millis kInterruptGrace(1'000);
+// How long a cancelled call waits by itself: longer, as it is ended by a reset before.
+constexpr Millis kCancelGrace = 2 * kInterruptGrace;
 // How much longer than its deadline a request is waited for: the server keeps the deadline and has
 // five seconds to end a handler, and its answer says more than our own would.
 constexpr Millis kDeadlineGrace(7'000);
@@ -175,7 +177,7 @@ ReconnectingClient& Session::client(const Settings& settings) {
   }
   connecting_ = wanted;
   if (!client_) {
-    const ReconnectingOptions options{.answer_grace = kDeadlineGrace};
+    const ReconnectingOptions options{.answer_grace = kDeadlineGrace, .cancel_grace = kCancelGrace};
     client_ = std::make_unique<ReconnectingClient>(
         loop_,
         [this](Client::Connected done) {
@@ -214,10 +216,12 @@ void Session::cancel() {
   });
 }
 
-Result<SignalWatcher> Session::watch_interrupts() {
+Result<Session::Interrupts> Session::watch_interrupts() {
   interrupts_ = 0;
-  ++commands_;
-  return SignalWatcher::create(loop_, SIGINT, [this] { interrupt(); });
+  given_up_ = false;
+  auto watcher = SignalWatcher::create(loop_, SIGINT, [this] { interrupt(); });
+  if (!watcher) return fail(watcher.error());
+  return Interrupts(*this, *std::move(watcher));
 }
 
 template <typename Connecting>
@@ -283,6 +287,7 @@ void Session::interrupt() {
 
 void Session::give_up() {
   given_up_ = true;
+  may_hang_ = true;
   if (channel_) channel_->reset();
   if (client_) client_->reset();
 }

@@ -23,7 +23,7 @@ namespace cleave::cli {
 // The conversation with one server: connects when it is needed, runs one request at a time to its
 // end, and sees to Ctrl-C meanwhile. The first Ctrl-C asks the server to cancel, and where the wire
 // has no word for that it ends the connection; without an answer within a second, or at the second
-// Ctrl-C, the connection is reset and everything is given up.
+// Ctrl-C, the connection is reset and the command is given up. The next one connects anew.
 //
 // It belongs to the thread of its loop. Several at once are several threads, each with a loop and a
 // session of its own, which hear of Ctrl-C on their own.
@@ -56,11 +56,29 @@ class Session {
   // Ends the running request early, because its result cannot be used.
   void cancel();
 
-  // Makes Ctrl-C mean what is said above, from now on and until the watcher is destroyed.
-  [[nodiscard]] Result<SignalWatcher> watch_interrupts();
+  // As long as it exists a command runs, and Ctrl-C means what is said above.
+  class Interrupts {
+   public:
+    Interrupts(Session& session, SignalWatcher watcher)
+        : session_(&session), watcher_(std::move(watcher)) {}
+    ~Interrupts() {
+      if (session_) ++session_->commands_;
+    }
+    Interrupts(Interrupts&& other) noexcept = default;
+    Interrupts& operator=(Interrupts&& other) = delete;
+
+   private:
+    struct Forget {
+      void operator()(Session*) const noexcept {}
+    };
+    std::unique_ptr<Session, Forget> session_;
+    SignalWatcher watcher_;
+  };
+  [[nodiscard]] Result<Interrupts> watch_interrupts();
+  // Since the last command has begun.
   [[nodiscard]] bool interrupted() const noexcept { return interrupts_ > 0; }
-  // The process should end now: there may be a worker that nobody can wait for.
-  [[nodiscard]] bool given_up() const noexcept { return given_up_; }
+  // A command was given up, and it may have left a worker behind that nobody can wait for.
+  [[nodiscard]] bool may_hang() const noexcept { return may_hang_; }
 
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   [[nodiscard]] const Endpoint& server() const noexcept { return server_; }
@@ -87,9 +105,10 @@ class Session {
   UniqueFunction<void()> cancel_;  // of what is waited for, where it is no request of our own
   std::shared_ptr<Pending> running_;
   int interrupts_ = 0;
-  int commands_ = 0;            // that have begun
+  int commands_ = 0;            // that have ended
   bool interruptible_ = false;  // the first Ctrl-C ends what is waited for, and nothing else
-  bool given_up_ = false;
+  bool given_up_ = false;       // the command that runs
+  bool may_hang_ = false;
   bool reached_ = false;
 };
 

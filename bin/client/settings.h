@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,8 @@ namespace cleave::cli {
 // How standard error tells of progress: `automatic` by lines that are drawn anew where it is a
 // terminal, and not at all elsewhere.
 enum class ProgressAs : std::uint8_t { automatic, none, plain, json };
+
+class Presets;
 
 // What the user has asked for beside the command itself.
 struct Settings {
@@ -26,6 +29,10 @@ struct Settings {
   Millis connect_timeout{10'000};
   std::optional<Millis> silence_timeout = Millis(60'000);  // none: any silence
   std::optional<unsigned> retries = {};                    // none: as suits the command
+  std::string encoding = {};  // of what servers write, where it is not the terminal's
+  bool raw = false;           // as it comes: neither converted nor escaped
+  // For the options of single commands.
+  std::shared_ptr<const Presets> presets = {};
   // Commands are typed at the prompt, so standard input is theirs and no request's body.
   bool interactive = false;
 };

@@ -15,12 +15,14 @@ void add_transfer_options(CLI::App& app, TransferOptions& options) {
   app.add_option("-P,--parallel", options.connections, "How many connections at once")
       ->type_name("N")
       ->check(CLI::Range(1U, 64U))
+      ->configurable()
       ->capture_default_str();
 }
 
 void say_plan(const Transfer& transfer, const std::string& from, const std::string& to) {
   if (transfer.settings.json) return;
-  transfer.session.console().print(printable(from) + " -> " + printable(to));
+  const bool raw = transfer.settings.raw;
+  transfer.session.console().print(shown(from, raw) + " -> " + shown(to, raw));
 }
 
 }  // namespace cleave::cli

@@ -14,6 +14,8 @@
 #include "cleave/testing/frame_bytes.h"
 #include "cleave/testing/test_server.h"
 
+#include "../sanitized.h"
+
 using namespace cleave;
 using namespace cleave::testing;
 
@@ -279,7 +281,8 @@ TEST_CASE("bad input has the same end however its bytes are split, and leaves no
     World world;
     const std::string_view bytes = each.bytes;
     REQUIRE(outcome(world, each, {bytes}) == each.expected);
-    for (std::size_t at = 1; at < bytes.size(); ++at) {
+    const std::size_t step = kSanitized ? 3 : 1;  // every one is tried where that is quick
+    for (std::size_t at = 1; at < bytes.size(); at += step) {
       CAPTURE(at);
       REQUIRE(outcome(world, each, {bytes.substr(0, at), bytes.substr(at)}) == each.expected);
     }

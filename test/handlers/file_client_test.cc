@@ -24,6 +24,8 @@
 #include "cleave/testing/live_server.h"
 #include "cleave/testing/scratch_directory.h"
 
+#include "../sanitized.h"
+
 using namespace cleave;
 using namespace cleave::testing;
 namespace fs = std::filesystem;
@@ -31,15 +33,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1024} * 1024;
-
-// The sanitizers keep what was given back.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 std::string digest_of(DigestKind kind, std::string_view bytes) {
   Digest digest = Digest::create(kind).value();

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/command_line.h"
+
+#include <utility>
+
+namespace cleave::cli {
+namespace {
+
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+// Reads a line character by character.
+class WordReader {
+ public:
+  explicit WordReader(std::string_view line) {
+    for (std::size_t i = 0; i < line.size(); ++i) take(line[i], i);
+    if (!inside_) typed_.begin = line.size();
+  }
+
+  // The last word counts as being typed, be it empty.
+  [[nodiscard]] TypedLine& typed() noexcept { return typed_; }
+  [[nodiscard]] bool inside() const noexcept { return inside_; }
+  [[nodiscard]] bool escaping() const noexcept { return escaping_; }
+
+ private:
+  void take(char c, std::size_t at) {
+    if (!std::exchange(inside_, true)) typed_.begin = at;
+    char& quote = typed_.quote;
+    if (std::exchange(escaping_, false)) {
+      typed_.word += c;
+    } else if (c == '\\' && quote != '\'') {
+      escaping_ = true;
+    } else if (quote != 0) {
+      if (c == quote) {
+        quote = 0;
+      } else {
+        typed_.word += c;
+      }
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else if (!is_blank(c)) {
+      typed_.word += c;
+    } else {
+      inside_ = false;
+      // Blanks alone are no word; '' is one.
+      if (typed_.begin != at) typed_.words.push_back(std::exchange(typed_.word, {}));
+    }
+  }
+
+  TypedLine typed_;
+  bool inside_ = false;  // of a word, which may be empty: ''
+  bool escaping_ = false;
+};
+
+}  // namespace
+
+Result<std::vector<std::string>> split_words(std::string_view line) {
+  WordReader reader(line);
+  TypedLine& typed = reader.typed();
+  if (reader.escaping()) return fail(Errc::invalid_argument, "the line ends in a backslash");
+  if (typed.quote != 0) {
+    return fail(Errc::invalid_argument, std::string("a quote ") + typed.quote + " is not closed");
+  }
+  if (reader.inside()) typed.words.push_back(std::move(typed.word));
+  return std::move(typed.words);
+}
+
+TypedLine read_typed(std::string_view line) {
+  return std::move(WordReader(line).typed());
+}
+
+std::string as_typed(std::string_view word, char quote) {
+  std::string out;
+  if (quote != 0) out += quote;
+  for (const char c : word) {
+    const bool in_bare = quote == 0 && (is_blank(c) || c == '\'' || c == '"');
+    if (quote == '\'' && c == '\'') {
+      out += "'\\'";  // out of the quote and in again
+    } else if (in_bare || (quote == '"' && c == '"') || (quote != '\'' && c == '\\')) {
+      out += '\\';
+    }
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace cleave::cli

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+# bash completion for cleave: what `cleave --complete` says.
+
+# Has in REPLY what a word means that is written with quotes and backslashes, and may not be finished.
+_cleave_unquoted() {
+  local word=$1 meant='' quote='' c i
+  for ((i = 0; i < ${#word}; i++)); do
+    c=${word:i:1}
+    if [[ $c == '\' && $quote != "'" ]]; then
+      ((++i))
+      meant+=${word:i:1}
+    elif [[ -n $quote ]]; then
+      if [[ $c == "$quote" ]]; then quote=''; else meant+=$c; fi
+    elif [[ $c == [\'\"] ]]; then
+      quote=$c
+    else
+      meant+=$c
+    fi
+  done
+  REPLY=$meant
+}
+
+_cleave() {
+  # bash parts words at = and : too; what no blank parts is one word here.
+  local raw=() i at=0 gap line=${COMP_LINE:0:COMP_POINT}
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    gap=${line:at}
+    gap=${gap%%[! $'\t']*}
+    if ((i == 0)) || [[ -n $gap ]]; then raw+=(''); fi
+    ((at += ${#gap}))
+    local part=${COMP_WORDS[i]}
+    if ((i == COMP_CWORD)); then part=${line:at}; fi
+    raw[-1]+=$part
+    ((at += ${#part}))
+  done
+  local words=() word REPLY
+  for word in "${raw[@]:1}"; do
+    _cleave_unquoted "$word"
+    words+=("$REPLY")
+  done
+  # What the shell knows as the home is a folder's name for others.
+  if [[ ${raw[-1]} == \~/* ]]; then words[-1]=$HOME${words[-1]#\~}; fi
+
+  # Behind the last = or : that bash has parted the word at, its completion begins.
+  local typed=${words[-1]} kept='' quoted=false
+  if [[ ${raw[-1]} == [\'\"]* ]]; then
+    quoted=true
+  elif [[ $COMP_WORDBREAKS == *[=:]* && $typed == *[=:]* ]]; then
+    kept=${typed%"${typed##*[=:]}"}
+  fi
+  COMPREPLY=()
+  local candidate
+  while IFS= read -r candidate; do
+    candidate=${candidate%%$'\t'*}
+    candidate=${candidate#"$kept"}
+    $quoted || printf -v candidate %q "$candidate"
+    COMPREPLY+=("$candidate")
+  done < <("$1" --complete "${words[@]}" 2>/dev/null </dev/null)
+  if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[/=:] ]]; then compopt -o nospace; fi
+}
+
+complete -F _cleave cleave
