@@ -12,6 +12,7 @@
 
 #include "cleave/bin/client/command.h"
 #include "cleave/bin/client/complete_words.h"
+#include "cleave/bin/client/console.h"
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/presets.h"
 #include "cleave/bin/client/program_page.h"
@@ -67,6 +68,7 @@ Result<void> check_presets(Presets& presets, Session& session) {
 }
 
 int run(int argc, char** argv) {
+  Console console;
   StartOptions options;
   Settings settings;
   CLI::App app("", "cleave");
@@ -81,28 +83,29 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     std::cout << program_help(app);
-    return finish_results();
+    return console.finish_results();
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << "\n";
-    return finish_results();
+    return console.finish_results();
   } catch (const CLI::ParseError& error) {
     return wrong(error.what() + std::string("; see cleave --help"));
   }
 
   auto loop = Loop::create();
-  if (!loop) return report_status(loop.error());
+  if (!loop) return console.report_status(loop.error());
   if (options.man) {
     // It tells of the defaults, and not of what somebody has typed with it.
-    Session session(**loop, {});
+    Session session(**loop, {}, console);
     std::cout << program_man_page(app, session);
-    return finish_results();
+    return console.finish_results();
   }
   Result<Presets> presets = read_presets(options);
   if (!presets) return wrong(presets.error().message);
   if (Result<void> done = presets->apply(app); !done) return wrong(done.error().message);
+  console.set_up(settings);
   auto endpoint = Endpoint::parse(settings.server);
   if (!endpoint) return wrong(endpoint.error().message);
-  Session session(**loop, *std::move(endpoint));
+  Session session(**loop, *std::move(endpoint), console);
   if (Result<void> done = check_presets(*presets, session); !done) {
     return wrong(done.error().message);
   }

@@ -24,7 +24,8 @@ ClientCore::ClientCore(Loop& loop, std::unique_ptr<Stream> stream, const ClientO
                     .header_bytes = options.header.header_bytes,
                     .reads_when_full = true},
       link_(loop, std::move(stream), *this, link_options_),
-      decoder_(parser_) {}
+      decoder_(parser_),
+      silence_(loop, [this] { on_silence(); }) {}
 
 ClientCore::~ClientCore() = default;
 
@@ -37,6 +38,11 @@ std::uint64_t ClientCore::add(Call call, std::optional<std::uint64_t> id, Runnin
       Reply{std::move(call.members), call.make_body ? call.make_body() : std::move(call.body), {}},
       OutgoingOptions{options_.frame_bytes, options_.collected_reply_bytes});
   running.outgoing->on_wake([this, key] { ready(key); });
+  if (options_.silence_timeout && calls_.empty()) {
+    sign_ = loop_.now();
+    pinged_ = false;
+    silence_.start(*options_.silence_timeout / 2);
+  }
   calls_.insert_or_assign(key, std::move(running));
   ready(key);
   return key;
@@ -82,6 +88,12 @@ void ClientCore::on_output_room() {
       cancels_.pop_front();
       // Its reply, ok or not_found, tells nothing that the target's own reply does not.
       (void)link_.append_head({.cmd = "cancel", .id = next_id_++, .members = members});
+      continue;
+    }
+    if (!open_frame_ && std::exchange(ping_wanted_, false)) {
+      const std::uint64_t queued = link_.queued();
+      (void)link_.append_head({.cmd = "ping", .id = next_id_++});
+      counted_bytes_ += link_.queued() - queued;
       continue;
     }
     std::uint64_t key = 0;
@@ -272,6 +284,52 @@ void ClientCore::on_end() {
   }
 }
 
+// ---- Silence ------------------------------------------------------------------------------------
+
+// Whether a ping may be sent, and would be answered.
+bool ClientCore::can_ask() const {
+  return !open_frame_ && std::any_of(calls_.begin(), calls_.end(), [](const auto& call) {
+    return static_cast<bool>(call.second.handler);
+  });
+}
+
+// When the server was last seen to live, or could not show it.
+Time ClientCore::last_sign() {
+  // We do not read, so it may be waiting for us; or it cannot be asked any more.
+  if (!link_.reading() || finishing_) return loop_.now();
+  // We owe it bytes, and have none of them; until then it has nothing to say.
+  const bool to_take = link_.queued() > 0 && !link_.waits_for_disk();
+  if (!to_take && !can_ask()) return loop_.now();
+  Time sign = std::max({sign_, link_.last_read(), link_.reading_since()});
+  if (link_.bytes_out() > counted_bytes_) {
+    counted_bytes_ = link_.bytes_out();
+    sign = std::max(sign, link_.last_write());
+  }
+  return sign;
+}
+
+void ClientCore::on_silence() {
+  if (!connected() || calls_.empty()) return;
+  const Millis limit = *options_.silence_timeout;
+  if (const Time sign = last_sign(); sign > sign_) {
+    sign_ = sign;
+    pinged_ = false;
+  }
+  const Millis silence = loop_.now() - sign_;
+  if (silence >= limit) {
+    broken_ = true;
+    return close({Errc::unavailable,
+                  "the server has been silent for " + std::to_string(limit.count()) + " ms"},
+                 true);
+  }
+  const bool due = silence >= limit / 2;
+  if (due && !std::exchange(pinged_, true)) {
+    ping_wanted_ = can_ask();
+    if (ping_wanted_) link_.touch();
+  }
+  silence_.start((due ? limit : limit / 2) - silence);
+}
+
 // ---- Ending -------------------------------------------------------------------------------------
 
 void ClientCore::on_input_end() {
@@ -293,6 +351,7 @@ void ClientCore::close(const Error& error, bool reset) {
   if (link_.closed()) return;
   const Ref<ClientCore> guard(this);
   link_.close(reset);
+  silence_.stop();
   receiving_.reset();
   ready_.clear();
   std::map<std::uint64_t, Running> calls = std::exchange(calls_, {});

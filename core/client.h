@@ -24,6 +24,12 @@ struct ClientOptions {
   HeaderLimits header = {};
   // From the first packet to the connection; a machine that is not there says nothing for minutes.
   Millis connect_timeout = Millis(10'000);
+  // While calls run, the server that has sent nothing and taken nothing for half of this time is
+  // asked with a `ping`, which any answer answers; after all of it the connection is given up, and
+  // the calls end with `unavailable`. Not counted while we do not read what it sends, owe it bytes
+  // of our own, or have finished. One-way calls are not asked about. None: it may be silent for
+  // ever.
+  std::optional<Millis> silence_timeout = {};
   // As a server's limits of the same names.
   std::uint64_t window_bytes = 2 * 1024 * 1024;
   std::uint64_t output_bytes = 1024 * 1024;

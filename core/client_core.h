@@ -74,6 +74,9 @@ class ClientCore final : public LinkOwner, public CallRunner {
   void finish_one_way();
   void on_head(const Ref<const Header>& header);
   void on_end();
+  [[nodiscard]] bool can_ask() const;
+  [[nodiscard]] Time last_sign();
+  void on_silence();
 
   Loop& loop_;
   ClientOptions options_;
@@ -88,6 +91,11 @@ class ClientCore final : public LinkOwner, public CallRunner {
   Ref<const Header> header_;                 // of the frame that arrives
   std::shared_ptr<ReplyHandler> receiving_;  // of that frame's call
   std::deque<std::uint64_t> again_;          // are asked again in the next turn
+  Timer silence_;
+  Time sign_;                        // of life, that the server has given
+  std::uint64_t counted_bytes_ = 0;  // of the output, which are no further sign
+  bool ping_wanted_ = false;
+  bool pinged_ = false;  // since the last sign
   UniqueFunction<void(Error)> on_close_;
   bool finishing_ = false;
   bool broken_ = false;

@@ -37,7 +37,7 @@ class FileObserver {
   virtual void on_size(std::uint64_t /*bytes*/) {}
   // So many of them need no transfer, or no other one. Comes anew with each attempt.
   virtual void on_begin(std::uint64_t /*offset*/) {}
-  // Up to here they have been sent or written.
+  // Up to here they have been sent, or have come.
   virtual void on_progress(std::uint64_t /*offset*/) {}
   // It has failed `failures` times by now, and is tried again after `delay`.
   virtual void on_retry(const Error& /*error*/, unsigned /*failures*/, Millis /*delay*/) {}

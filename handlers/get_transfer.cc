@@ -220,7 +220,7 @@ class GetTransfer::Receiving final : public ReplyHandler {
     received_ += chunk.size();
     if (remote_ && received_ > remote_->size) return call_off(too_long_);
     transfer_->writer_->write(std::move(chunk).keep());
-    transfer_->observer().on_progress(transfer_->writer_->written());
+    transfer_->observer().on_progress(received_);
   }
   void on_end(Result<void> result, const Header* header) override {
     if (!transfer_->goes_on()) return;

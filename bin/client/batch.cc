@@ -2,7 +2,7 @@
 #include "cleave/bin/client/batch.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -27,30 +27,27 @@ void append_results(Members& line, const Header& reply) {
 
 }  // namespace
 
-Batch::Batch(Session& session, const Settings& settings, const TransferOptions& options)
+Batch::Batch(Session& session, const Settings& settings, const TransferOptions& options, bool shown)
     : session_(session),
       settings_(settings),
       options_(options),
-      progress_("", !settings.quiet && !options.dry_run) {}
+      progress_(session.loop(), session.console(), shown) {}
 
 int Batch::run(Action action, const Locate& locate) {
-  if (!jobs_.empty()) {
-    progress_.set_label(jobs_.size() == 1 ? jobs_.front().remote
-                                          : "0/" + std::to_string(jobs_.size()) + " files");
-  }
   std::uint64_t bytes = 0;
   for (const Job& job : jobs_) bytes += job.size;
-  ProgressShare(progress_).expect(bytes);
+  progress_.plan(jobs_.size(), bytes);
   if (std::min<std::size_t>(options_.connections, jobs_.size()) > 1) {
     run_parallel(action, locate);
   } else {
     work(session_, action, locate);
   }
   if (begun_ < jobs_.size() && !session_.interrupted()) {
-    progress_.say(stderr, "cleave: " + std::to_string(jobs_.size() - begun_) + " of " +
-                              std::to_string(jobs_.size()) + " files were not tried");
+    console().warn(std::to_string(jobs_.size() - begun_) + " of " + std::to_string(jobs_.size()) +
+                   " files were not tried");
   }
-  const int written = finish_results();
+  progress_.end();
+  const int written = console().finish_results();
   return status_ == kOk ? written : status_;
 }
 
@@ -64,7 +61,7 @@ void Batch::run_parallel(Action action, const Locate& locate) {
     try {
       threads.emplace_back([&, server = session_.server()]() mutable {
         if (auto loop = Loop::create()) {
-          Session session(**loop, std::move(server));
+          Session session(**loop, std::move(server), console());
           auto interrupts = session.watch_interrupts();
           work(session, action, locate);
         }
@@ -83,7 +80,10 @@ void Batch::run_parallel(Action action, const Locate& locate) {
     Timer patience(here, [&late] { late = true; });
     patience.start(kInterruptPatience);
     while (!late && !all_ended()) here.step_waiting();
-    if (late) exit_at_once(kInterrupted);  // one of them waits for a disk
+    if (late) {  // one of them waits for a disk
+      progress_.end();
+      exit_at_once(kInterrupted);
+    }
   }
   for (std::thread& thread : threads) thread.join();
 }
@@ -92,16 +92,13 @@ void Batch::work(Session& session, Action action, const Locate& locate) {
   while (!session.interrupted()) {
     const Job* job = next();
     if (job == nullptr) break;
-    ProgressShare share(progress_, job->size);
+    std::optional<ProgressShare> share(std::in_place, progress_, job->remote, job->size);
     auto local = locate(job->local);
-    if (!local) {
-      report(*job, job->local, fail(local.error()));
-      continue;
-    }
-    const Result<Transferred> done =
-        action({session, settings_, options_, progress_, share, *local, job->remote});
-    share.end();
-    report(*job, local->path(), done);
+    Result<Transferred> done =
+        local ? action({session, settings_, options_, *share, *local, job->remote})
+              : fail(local.error());
+    share.reset();
+    report(*job, local ? local->path() : job->local, done);
   }
 }
 
@@ -112,25 +109,20 @@ const Batch::Job* Batch::next() {
 
 void Batch::report(const Job& job, const std::string& path, const Result<Transferred>& done) {
   const std::lock_guard lock(mutex_);
-  ++ended_;
-  if (jobs_.size() > 1) {
-    progress_.set_label(std::to_string(ended_) + "/" + std::to_string(jobs_.size()) + " files");
-  }
   Members line;
   line.set("path", path).set("filename", job.remote);
   if (!done) {
     report_failure(job.remote, done.error(), line);
   } else if (done->skipped) {
     line.set("status", "skipped");
-    if (!settings_.quiet) {
-      progress_.say(stderr,
-                    "cleave: '" + printable(job.remote) + "' is there already, and was skipped");
+    if (!settings_.quiet && !console().events()) {
+      console().remark("'" + printable(job.remote) + "' is there already, and was skipped");
     }
   } else {
     line.set("status", options_.dry_run ? "planned" : "ok");
     if (done->header) append_results(line, *done->header);
   }
-  say_line(line);
+  tell(line, done.has_value());
 }
 
 void Batch::refuse(const Job& job, const Error& error) {
@@ -139,20 +131,22 @@ void Batch::refuse(const Job& job, const Error& error) {
   if (!job.local.empty()) line.set("path", job.local);
   if (!job.remote.empty()) line.set("filename", job.remote);
   report_failure(job.local + job.remote, error, line);
-  say_line(line);
+  tell(line, false);
 }
 
 void Batch::report_failure(const std::string& name, const Error& error, Members& line) {
   const std::string where = jobs_.size() > 1 || options_.recursive ? "'" + name + "': " : "";
-  progress_.say(stderr, error_line({error.code, where + error.message}));
-  line.set("status", "error").set("code", to_string(error.code)).set("message", error.message);
+  // A program is told with the file.
+  if (!console().events()) console().report({error.code, where + error.message});
+  append_error(line, error);
   const int status = exit_status(error.code);
   if (status_ == kOk) status_ = status;
   stopped_ = stopped_ || status == kNetwork || status == kNoSpace;
 }
 
-void Batch::say_line(const Members& line) {
-  if (settings_.json) progress_.say(stdout, json_line(line.object()));
+void Batch::tell(const Members& line, bool well) {
+  if (settings_.json) console().print(json_line(line.object()));
+  progress_.file_ended(line, well);
 }
 
 }  // namespace cleave::cli

@@ -27,7 +27,8 @@ class Batch {
   using Action = Result<Transferred> (*)(const Transfer& transfer);
   using Locate = std::function<Result<LocalFile>(const std::string& local)>;
 
-  Batch(Session& session, const Settings& settings, const TransferOptions& options);
+  // `shown`: a person may be told how far it is.
+  Batch(Session& session, const Settings& settings, const TransferOptions& options, bool shown);
 
   void add(Job job) { jobs_.push_back(std::move(job)); }
   [[nodiscard]] std::size_t size() const noexcept { return jobs_.size(); }
@@ -36,15 +37,15 @@ class Batch {
   // Runs all of it, and returns the exit status.
   [[nodiscard]] int run(Action action, const Locate& locate);
 
-  [[nodiscard]] Progress& progress() noexcept { return progress_; }
-
  private:
+  [[nodiscard]] Console& console() noexcept { return session_.console(); }
   void run_parallel(Action action, const Locate& locate);
   void work(Session& session, Action action, const Locate& locate);
   const Job* next();
   void report(const Job& job, const std::string& path, const Result<Transferred>& done);
   void report_failure(const std::string& name, const Error& error, Members& line);
-  void say_line(const Members& line);
+  // For programs, that a file is done with.
+  void tell(const Members& line, bool well);
 
   Session& session_;
   const Settings& settings_;
@@ -55,7 +56,6 @@ class Batch {
   // Of the threads together.
   std::mutex mutex_;
   std::size_t begun_ = 0;
-  std::size_t ended_ = 0;
   bool stopped_ = false;
   int status_ = kOk;
 };

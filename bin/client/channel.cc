@@ -17,6 +17,7 @@ class Receiver final : public ReplyHandler {
   }
   void on_body(Chunk chunk) override {
     pending_->begun = true;
+    ++pending_->pieces;
     if (pending_->sink != nullptr) pending_->sink->on_body(std::move(chunk).keep());
   }
   void on_end(Result<void> result, const Header* header) override {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -32,7 +33,8 @@ struct Outcome {
 // given up must not reach a sink that has gone.
 struct Pending {
   Sink* sink;
-  bool begun = false;  // some of its reply has come
+  bool begun = false;        // some of its reply has come
+  std::uint64_t pieces = 0;  // of it, so far
   std::optional<Outcome> outcome = {};
 };
 

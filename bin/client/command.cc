@@ -63,13 +63,14 @@ std::string known_encoding(const std::string& name) {
 }
 
 // A sentence where it is no number of seconds that can be waited for.
-std::string positive_seconds(const std::string& text) {
+std::string wrong_seconds(const std::string& text, bool may_be_none) {
   double seconds = 0;
+  const bool number = CLI::detail::lexical_cast(text, seconds);
   // Not a number is less than nothing else, too.
-  if (CLI::detail::lexical_cast(text, seconds) && seconds >= 0.001 && seconds <= kLongestTimeout) {
-    return {};
-  }
-  return "expected seconds, from 0.001 to 1000000000, got '" + text + "'";
+  if (number && seconds >= 0.001 && seconds <= kLongestTimeout) return {};
+  if (number && seconds == 0 && may_be_none) return {};
+  return std::string("expected seconds, ") + (may_be_none ? "0, or " : "") +
+         "from 0.001 to 1000000000, got '" + text + "'";
 }
 
 int unknown_command(const std::string& name) {
@@ -80,6 +81,28 @@ int unknown_command(const std::string& name) {
   std::fprintf(stderr, "cleave: there is no command '%s'%s; see cleave --help\n",
                printable(name).c_str(), question.c_str());
   return kUsage;
+}
+
+void add_seconds(CLI::App& app, const char* name, bool may_be_none, std::function<void(Millis)> set,
+                 const char* what) {
+  app.add_option_function<double>(
+         name,
+         [set = std::move(set)](double seconds) {
+           set(Millis(static_cast<std::int64_t>(std::ceil(seconds * 1000))));
+         },
+         what)
+      ->type_name("SECONDS")
+      ->check([may_be_none](const std::string& text) { return wrong_seconds(text, may_be_none); });
+}
+
+template <typename Choice>
+void add_choice(CLI::App& app, const char* name, Choice& choice,
+                const std::vector<std::pair<std::string, Choice>>& choices, const char* what) {
+  std::string names;
+  for (const auto& [text, value] : choices) names += (names.empty() ? "" : "|") + text;
+  app.add_option(name, choice, what)
+      ->type_name(names)
+      ->transform(CLI::Transformer(choices).description(""));
 }
 
 }  // namespace
@@ -111,14 +134,9 @@ std::vector<TermList> command_lists() {
 void add_common_options(CLI::App& app, Settings& settings) {
   app.get_help_ptr()->group(kCommonGroup);
   app.option_defaults()->group(kCommonGroup);
-  app.add_option_function<double>(
-         "--timeout",
-         [&settings](double seconds) {
-           settings.timeout = Millis(static_cast<std::int64_t>(std::ceil(seconds * 1000)));
-         },
-         "End a request that takes longer")
-      ->type_name("SECONDS")
-      ->check(positive_seconds);
+  add_seconds(
+      app, "--timeout", false, [&settings](Millis time) { settings.timeout = time; },
+      "End a request that takes longer");
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
@@ -126,6 +144,30 @@ void add_common_options(CLI::App& app, Settings& settings) {
       ->type_name("NAME")
       ->check(known_encoding);
   app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
+  add_choice(app, "--progress", settings.progress,
+             {{"auto", ProgressAs::automatic},
+              {"none", ProgressAs::none},
+              {"plain", ProgressAs::plain},
+              {"json", ProgressAs::json}},
+             "How standard error tells of progress; json: all of it is JSON");
+  add_choice(
+      app, "--color", settings.color,
+      {{"auto", ColorWhen::automatic}, {"always", ColorWhen::always}, {"never", ColorWhen::never}},
+      "Colours; auto: on a terminal, unless NO_COLOR says otherwise");
+  add_seconds(
+      app, "--connect-timeout", false,
+      [&settings](Millis time) { settings.connect_timeout = time; },
+      "Give up connecting after so long; default 10");
+  add_seconds(
+      app, "--silence-timeout", true,
+      [&settings](Millis time) {
+        settings.silence_timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
+      },
+      "Give up a server that is silent for so long; default 60, 0: never");
+  app.add_option("--retries", settings.retries,
+                 "How often to try again when the network or the server fails; default 3")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1'000U));
   app.option_defaults()->group("Options");
 }
 
@@ -136,7 +178,7 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
     return unknown_command(name);
   }
   auto interrupts = session.watch_interrupts();
-  if (!interrupts) return report_status(interrupts.error());
+  if (!interrupts) return session.console().report_status(interrupts.error());
   words.erase(words.begin());
   Invocation invocation(*command, session, settings, std::move(words));
   const int status = command->run(invocation);
@@ -174,7 +216,7 @@ std::optional<int> Invocation::parse() {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
     std::cout << help_page(manual_of(command_), terms_of(app_), page_width());
-    return finish_results();
+    return console().finish_results();
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
@@ -183,6 +225,7 @@ std::optional<int> Invocation::parse() {
       return usage_error(preset.error().message);
     }
   }
+  console().set_up(settings);
   return carried();
 }
 

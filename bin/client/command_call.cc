@@ -51,18 +51,18 @@ int run_call(Invocation& invocation) {
   }
   if (path == "-") {
     auto input = StandardInput::open(session.loop());
-    if (!input) return report_status(input.error());
+    if (!input) return invocation.console().report_status(input.error());
     call.body = std::shared_ptr<Source>(std::move(*input));
   } else if (!body->empty()) {
     auto file = FileSource::open(session.loop(), LocalFile(path));
-    if (!file) return report_status(file.error());
+    if (!file) return invocation.console().report_status(file.error());
     call.body = std::shared_ptr<Source>(std::move(*file));
   }
   Printing printing(session, invocation.settings);
   const Outcome outcome = session.run(invocation.settings, std::move(call), printing);
   const std::optional<Error> not_written = printing.finish();
-  if (!outcome.result) return report_status(outcome.result.error());
-  if (not_written) return report_status(*not_written);
+  if (!outcome.result) return invocation.console().report_status(outcome.result.error());
+  if (not_written) return invocation.console().report_status(*not_written);
   // The body is the result; what stands beside it does not mix with it.
   if (!invocation.settings.quiet) {
     std::fprintf(stderr, "%s\n", results_json(*outcome.header).c_str());

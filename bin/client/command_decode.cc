@@ -35,7 +35,8 @@ Result<Fd> open_input(const std::string& path) {
   return fd;
 }
 
-int decode(Session& session, PipeReader reader, bool& readable, FrameLines& lines) {
+int decode(Invocation& invocation, PipeReader reader, bool& readable, FrameLines& lines) {
+  Session& session = invocation.session;
   FileWriter out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
   std::string bytes(kReadBytes, '\0');
   bool ended = false;
@@ -50,7 +51,8 @@ int decode(Session& session, PipeReader reader, bool& readable, FrameLines& line
       continue;
     }
     if (*count == 0 && reader.error() != 0) {
-      return report_status(local_error(reader.error(), "cannot read the input"));
+      return invocation.console().report_status(
+          local_error(reader.error(), "cannot read the input"));
     }
     ended = *count == 0;
     if (ended) {
@@ -61,10 +63,10 @@ int decode(Session& session, PipeReader reader, bool& readable, FrameLines& line
     if (text.empty()) continue;
     out.write(Buffer::own(std::move(text)));
     if (!session.wait_interruptibly([&out] { return out.idle(); })) exit_at_once(kInterrupted);
-    if (out.error()) return report_status(*out.error());
+    if (out.error()) return invocation.console().report_status(*out.error());
   }
   if (!lines.fault()) return kOk;
-  report(*lines.fault());
+  invocation.console().report(*lines.fault());
   return kOther;
 }
 
@@ -98,13 +100,13 @@ int run_decode(Invocation& invocation) {
     return invocation.usage_error("a FILE is needed, as standard input is the prompt's");
   }
   Result<Fd> input = open_input(path);
-  if (!input) return report_status(input.error());
+  if (!input) return invocation.console().report_status(input.error());
   bool readable = false;
   auto reader = PipeReader::create(invocation.session.loop(), *std::move(input),
                                    [&readable] { readable = true; });
-  if (!reader) return report_status(reader.error());
+  if (!reader) return invocation.console().report_status(reader.error());
   FrameLines lines(limits, text ? kTextBytes : 0);
-  return decode(invocation.session, *std::move(reader), readable, lines);
+  return decode(invocation, *std::move(reader), readable, lines);
 }
 
 }  // namespace cleave::cli

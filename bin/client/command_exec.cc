@@ -3,7 +3,6 @@
 // goes there, and we end as it ended.
 #include <unistd.h>
 
-#include <cstdio>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,14 +45,14 @@ bool is_true(const Header* header, std::string_view member) {
 }
 
 // On most bare wires there is no header that could say it.
-int child_status(const Header* header) {
+int child_status(const Header* header, Console& console) {
   if (is_true(header, "timed_out")) return kDeadline;
   if (is_true(header, "truncated") && header->integer("exit_code", 0, 0)) return kFateUnknown;
   if (header != nullptr) {
     if (auto code = header->integer("exit_code", 0, 255)) return static_cast<int>(*code);
     if (auto signal = header->integer("signal", 1, 127)) return 128 + static_cast<int>(*signal);
   }
-  report({Errc::internal, "the reply does not say how the program ended"});
+  console.report({Errc::internal, "the reply does not say how the program ended"});
   return kFateUnknown;
 }
 
@@ -104,7 +103,7 @@ int run_exec(Invocation& invocation) {
   if (!bare && !invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0) {
     auto input = StandardInput::open(invocation.session.loop());
     if (!input) {
-      report(input.error());
+      invocation.console().report(input.error());
       return kFateUnknown;
     }
     call.body = std::shared_ptr<Source>(std::move(*input));
@@ -112,21 +111,21 @@ int run_exec(Invocation& invocation) {
   Streams streams(invocation.session, invocation.settings);
   const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), streams);
   if (auto error = streams.finish()) {
-    report(*error);
+    invocation.console().report(*error);
     return kFateUnknown;
   }
   const Header* header = outcome.header.get();
   if (is_true(header, "truncated")) {
-    std::fputs("cleave: the output was longer than the server's limit and has been cut\n", stderr);
+    invocation.console().warn("the output was longer than the server's limit and has been cut");
   }
   if (is_true(header, "orphans")) {
-    std::fputs(
-        "cleave: processes that the program left behind held its output open and were killed; what "
-        "they had not written is missing\n",
-        stderr);
+    invocation.console().warn(
+        "processes that the program left behind held its output open and were killed; what they "
+        "had "
+        "not written is missing");
   }
-  if (outcome.result) return child_status(header);
-  report(outcome.result.error());
+  if (outcome.result) return child_status(header, invocation.console());
+  invocation.console().report(outcome.result.error());
   return is_true(header, "timed_out") ? kDeadline : kFateUnknown;
 }
 

@@ -29,14 +29,15 @@ Result<Transferred> plan_get(const Transfer& transfer) {
 
 int get_tree(Invocation& invocation, const TransferOptions& options, Batch& batch,
              const std::string& name, const std::string& path) {
-  RemoteTree found_there(invocation.session, invocation.settings, options, batch);
-  if (auto found = found_there.find(name); !found) return report_status(found.error());
+  RemoteTree found_there(invocation.session, invocation.settings, batch);
+  if (auto found = found_there.find(name); !found)
+    return invocation.console().report_status(found.error());
   if (options.dry_run) {
     return batch.run(plan_get,
                      [&path](const std::string& local) { return LocalFile(path + "/" + local); });
   }
   auto tree = LocalTree::make(path);
-  if (!tree) return report_status(tree.error());
+  if (!tree) return invocation.console().report_status(tree.error());
   return batch.run(fetch, [&tree](const std::string& local) { return tree->make_room_for(local); });
 }
 
@@ -55,7 +56,10 @@ int run_get(Invocation& invocation) {
   Session& session = invocation.session;
   const Settings& settings = invocation.settings;
 
-  Batch batch(session, settings, options);
+  if (!settings.retries) invocation.settings.retries = kRetries;
+  // A terminal that shows the file has no room for anything else.
+  const bool onto_screen = path == "-" && session.console().output_terminal().is_terminal();
+  Batch batch(session, settings, options, !options.dry_run && !onto_screen);
   if (path == "-") {
     if (options.resume || options.recursive || options.dry_run) {
       return invocation.usage_error(
@@ -67,15 +71,11 @@ int run_get(Invocation& invocation) {
   }
   if (options.recursive) {
     while (name.size() > 1 && name.back() == '/') name.pop_back();
-    Retries retries(session, settings, options, batch.progress());
     bool tree = name == ".";
-    while (!tree) {
+    if (!tree) {
       const Outcome there = status_of(session, settings, name);
-      if (there.result) {
-        tree = there.header->string_or("type", "").value_or("") == "directory";
-        break;
-      }
-      if (!retries.again(there.result.error())) return report_status(there.result.error());
+      if (!there.result) return invocation.console().report_status(there.result.error());
+      tree = there.header->string_or("type", "").value_or("") == "directory";
     }
     if (tree) {
       if (path.empty()) path = base_name(name);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
 #include "cleave/bin/client/remote_status.h"
+#include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/handlers/file_name.h"
@@ -19,34 +19,69 @@
 namespace cleave::cli {
 namespace {
 
+// What is transferred by a request of its own.
+class OneFile {
+ public:
+  OneFile(Invocation& invocation, const std::string& path, const std::string& name)
+      : invocation_(invocation),
+        progress_(invocation.session.loop(), invocation.console(), true),
+        share_(std::in_place, progress_, name) {
+    line_.set("path", path).set("filename", name);
+  }
+  ProgressShare& share() noexcept { return *share_; }
+  // Tells how it has ended, and gives the exit status.
+  int end(const Result<void>& result, const Ref<const Header>& reply) {
+    Console& console = invocation_.console();
+    share_.reset();
+    if (!result) {
+      append_error(line_, result.error());
+      progress_.file_ended(line_, false);
+      progress_.end();
+      return console.events() ? exit_status(result.error().code)
+                              : console.report_status(result.error());
+    }
+    line_.set("status", "ok");
+    progress_.file_ended(line_, true);
+    progress_.end();
+    if (invocation_.settings.json && reply) console.print(results_json(*reply));
+    return console.finish_results();
+  }
+
+ private:
+  Invocation& invocation_;
+  Progress progress_;
+  std::optional<ProgressShare> share_;
+  Members line_;
+};
+
 int put_one_way(Invocation& invocation, const std::string& path, const std::string& name) {
   auto file = FileSource::open(invocation.session.loop(), LocalFile(path));
-  if (!file) return report_status(file.error());
-  Progress progress(name, !invocation.settings.quiet);
-  ProgressShare share(progress);
-  share.expect((*file)->file_size());
-  (*file)->on_progress([&share](std::uint64_t done) { share.reach(done); });
+  if (!file) return invocation.console().report_status(file.error());
+  OneFile one(invocation, path, name);
+  one.share().expect((*file)->file_size());
+  (*file)->on_progress([&one](std::uint64_t done) { one.share().reach(done); });
   // The size goes by the name that servers know which never answer a put.
   Call call{.cmd = "put",
             .members = Members().set("filename", name).set("filesize", (*file)->file_size()),
             .body = std::shared_ptr<Source>(*file)};
   const Result<void> sent = invocation.session.run_one_way(invocation.settings, std::move(call));
   (*file)->on_progress({});
-  return sent ? kOk : report_status(sent.error());
+  return one.end(sent, {});
 }
 
 int put_input(Invocation& invocation, const std::string& name, bool replace) {
   auto input = StandardInput::open(invocation.session.loop());
-  if (!input) return report_status(input.error());
+  if (!input) return invocation.console().report_status(input.error());
+  OneFile one(invocation, "-", name);
+  (*input)->on_progress([&one](std::uint64_t done) { one.share().reach(done); });
   Call call{.cmd = "put",
             .members = Members().set("filename", name),
-            .body = std::shared_ptr<Source>(std::move(*input))};
+            .body = std::shared_ptr<Source>(*input)};
   if (!replace) call.members.set("overwrite", false);
   std::string ignored;
   const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), ignored);
-  if (!outcome.result) return report_status(outcome.result.error());
-  if (invocation.settings.json) std::puts(results_json(*outcome.header).c_str());
-  return finish_results();
+  (*input)->on_progress({});
+  return one.end(outcome.result, outcome.header);
 }
 
 // Says what store() would do.
@@ -66,10 +101,10 @@ Result<Transferred> plan_put(const Transfer& transfer) {
 }
 
 // Below `directory` on the server; "." is its root.
-int put_tree(Batch& batch, Batch::Action action, const std::string& path,
+int put_tree(Invocation& invocation, Batch& batch, Batch::Action action, const std::string& path,
              const std::string& directory) {
   auto tree = LocalTree::open(path);
-  if (!tree) return report_status(tree.error());
+  if (!tree) return invocation.console().report_status(tree.error());
   const std::string prefix = directory == "." ? "" : directory + "/";
   const auto refuse = [&](const std::string& name, const Error& error) {
     batch.refuse({.local = path + "/" + name, .remote = {}}, error);
@@ -125,9 +160,10 @@ int run_put(Invocation& invocation) {
     if (name.empty() && tree) return invocation.usage_error("a NAME is needed; . is the root");
   }
   while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
-  Batch batch(invocation.session, invocation.settings, options);
+  if (!invocation.settings.retries) invocation.settings.retries = kRetries;
+  Batch batch(invocation.session, invocation.settings, options, !options.dry_run);
   const Batch::Action action = options.dry_run ? plan_put : store;
-  if (tree) return put_tree(batch, action, path, name);
+  if (tree) return put_tree(invocation, batch, action, path, name);
   batch.add({.local = path, .remote = name});
   return batch.run(action, [](const std::string& local) { return LocalFile(local); });
 }

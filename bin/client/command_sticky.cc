@@ -294,8 +294,8 @@ int run_sticky(Invocation& invocation) {
   Story story(invocation.settings.json);
   const Result<void> told = tell(story, texts, sizes);
   std::fwrite(story.text().data(), 1, story.text().size(), stdout);
-  const int written = finish_results();
-  return told ? written : report_status(told.error());
+  const int written = invocation.console().finish_results();
+  return told ? written : invocation.console().report_status(told.error());
 }
 
 }  // namespace cleave::cli

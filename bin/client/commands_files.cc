@@ -8,6 +8,7 @@
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/remote_directory.h"
+#include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/protocol/header.h"
 
@@ -42,28 +43,37 @@ std::string without_slash(std::string name) {
   return name;
 }
 
-// Sends a request that is all members, and shows the members of its reply if they are wanted.
-int ask(Invocation& invocation, Call call, bool show) {
-  std::string body;
-  const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), body);
-  if (!outcome.result) return report_status(outcome.result.error());
+// Shows the members of a reply, if they are wanted.
+int finish(Invocation& invocation, const Outcome& outcome, bool show) {
+  if (!outcome.result) return invocation.console().report_status(outcome.result.error());
   if (invocation.settings.json) {
     std::puts(results_json(*outcome.header).c_str());
   } else if (show) {
     print_results(*outcome.header, invocation.settings.raw);
   }
-  return finish_results();
+  return invocation.console().finish_results();
 }
 
-int ask_about(Invocation& invocation, std::string cmd, bool show) {
+// Whether it may be sent again after a failure: a file that an answer which was lost has deleted is
+// not there the second time.
+enum class Repeat : bool { no, yes };
+
+int ask_about(Invocation& invocation, std::string cmd, Repeat repeat) {
   std::string name;
   invocation.app().add_option("NAME", name, "The name of the file on the server")->required();
   if (auto status = invocation.parse()) return *status;
   name = without_slash(std::move(name));
-  return ask(invocation, {.cmd = std::move(cmd), .members = Members().set("filename", name)}, show);
+  Call call{.cmd = std::move(cmd), .members = Members().set("filename", name)};
+  std::string body;
+  if (repeat == Repeat::yes) {
+    return finish(invocation, run_repeatable(invocation.session, invocation.settings, call, body),
+                  true);
+  }
+  return finish(invocation, invocation.session.run(invocation.settings, std::move(call), body),
+                false);
 }
 
-Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw) {
+Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw, bool coloured) {
   auto entry = RemoteEntry::parse(parser, line);
   if (!entry) return fail(entry.error());
   std::string type = shown(entry->type, raw);
@@ -71,20 +81,22 @@ Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw) 
   std::array<char, 32> size{};
   std::snprintf(size.data(), size.size(), " %14llu  ",
                 static_cast<unsigned long long>(entry->size));
-  print_line(type + size.data() + local_time(entry->mtime_ms) + "  " + shown(entry->name, raw));
+  std::string name = shown(entry->name, raw);
+  if (coloured && entry->type == "directory") name = "\x1b[1;34m" + name + "\x1b[0m";
+  print_line(type + size.data() + local_time(entry->mtime_ms) + "  " + name);
   return {};
 }
 
 }  // namespace
 
 int run_stat(Invocation& invocation) {
-  return ask_about(invocation, "stat", true);
+  return ask_about(invocation, "stat", Repeat::yes);
 }
 int run_verify(Invocation& invocation) {
-  return ask_about(invocation, "verify", true);
+  return ask_about(invocation, "verify", Repeat::yes);
 }
 int run_rm(Invocation& invocation) {
-  return ask_about(invocation, "delete", false);
+  return ask_about(invocation, "delete", Repeat::no);
 }
 
 int run_mv(Invocation& invocation) {
@@ -98,7 +110,9 @@ int run_mv(Invocation& invocation) {
   Call call{.cmd = "move",
             .members = Members().set("filename", without_slash(from)).set("to", without_slash(to))};
   if (keep) call.members.set("overwrite", false);
-  return ask(invocation, std::move(call), false);
+  std::string body;
+  return finish(invocation, invocation.session.run(invocation.settings, std::move(call), body),
+                false);
 }
 
 int run_ls(Invocation& invocation) {
@@ -108,12 +122,14 @@ int run_ls(Invocation& invocation) {
   HeaderParser parser;
   const Result<void> listed = list_directory(
       invocation.session, invocation.settings, without_slash(directory),
-      [&parser, &settings = invocation.settings](std::string_view line) -> Result<void> {
-        if (!settings.json) return print_entry(parser, line, settings.raw);
+      [&parser, &settings = invocation.settings,
+       coloured = invocation.console().output_coloured()](std::string_view line) -> Result<void> {
+        if (!settings.json) return print_entry(parser, line, settings.raw, coloured);
         std::puts(json_line(line).c_str());
         return {};
       });
-  return listed ? finish_results() : report_status(listed.error());
+  return listed ? invocation.console().finish_results()
+                : invocation.console().report_status(listed.error());
 }
 
 }  // namespace cleave::cli

@@ -10,6 +10,7 @@
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/readable.h"
+#include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/bin/client/text_writer.h"
 #include "cleave/protocol/header.h"
@@ -21,7 +22,8 @@ namespace {
 int print(Invocation& invocation, const Settings& settings, std::string text) {
   TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
   out.write(Buffer::own(std::move(text)));
-  if (const std::optional<Error> error = out.finish("\n")) return report_status(*error);
+  if (const std::optional<Error> error = out.finish("\n"))
+    return invocation.console().report_status(*error);
   return invocation.session.interrupted() ? kInterrupted : kOk;
 }
 
@@ -40,9 +42,10 @@ int send_text(Invocation& invocation, std::string cmd) {
   std::string text = std::move(words.front());
   for (std::size_t i = 1; i < words.size(); ++i) text += " " + words[i];
   std::string body;
-  const Outcome outcome = invocation.session.run(
-      invocation.settings, {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
-  if (!outcome.result) return report_status(outcome.result.error());
+  const Outcome outcome =
+      run_repeatable(invocation.session, invocation.settings,
+                     {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
+  if (!outcome.result) return invocation.console().report_status(outcome.result.error());
   return print(invocation, invocation.settings, std::move(body));
 }
 
@@ -50,7 +53,7 @@ int send_text(Invocation& invocation, std::string cmd) {
 Result<std::string> ask(Invocation& invocation, std::string cmd) {
   std::string body;
   const Outcome outcome =
-      invocation.session.run(invocation.settings, {.cmd = std::move(cmd)}, body);
+      run_repeatable(invocation.session, invocation.settings, {.cmd = std::move(cmd)}, body);
   if (!outcome.result) return fail(outcome.result.error());
   return body;
 }
@@ -80,7 +83,8 @@ int print_description(Invocation& invocation, const std::string& json) {
 int show(Invocation& invocation, std::string cmd) {
   if (auto status = invocation.parse()) return *status;
   const Result<std::string> body = ask(invocation, std::move(cmd));
-  return body ? print_description(invocation, *body) : report_status(body.error());
+  return body ? print_description(invocation, *body)
+              : invocation.console().report_status(body.error());
 }
 
 // The one of the server's commands that has this name, as JSON.
@@ -143,7 +147,7 @@ int run_help(Invocation& invocation) {
   if (text) return print_description(invocation, *text);
   // Not every command of ours is one of the server's.
   if (!ours.empty() && text.error().code == Errc::not_found) return kOk;
-  return report_status(text.error());
+  return invocation.console().report_status(text.error());
 }
 
 }  // namespace cleave::cli

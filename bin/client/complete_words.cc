@@ -33,7 +33,8 @@ void print(CLI::App& app, const Settings& settings, std::vector<std::string> wor
   auto loop = Loop::create();
   if (!loop) return;
   // Without a server that can be asked there is still all the rest.
-  Session session(**loop, Endpoint::parse(settings.server).value_or(Endpoint{}));
+  Console console;
+  Session session(**loop, Endpoint::parse(settings.server).value_or(Endpoint{}), console);
   AskedNames server(session, settings, [] { return false; });
   for (const Candidate& each : complete(app, words, word, session, server)) {
     std::fputs(each.word.c_str(), stdout);

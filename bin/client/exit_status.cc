@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/exit_status.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-
-#include "cleave/bin/client/text.h"
-#include "cleave/handlers/local_error.h"
 
 namespace cleave::cli {
 
@@ -42,26 +38,6 @@ int exit_status(Errc code) noexcept {
       break;
   }
   return kOther;
-}
-
-std::string error_line(const Error& error) {
-  std::string line = "cleave: ";
-  line += to_string(error.code);
-  return line + ": " + printable(error.message);
-}
-
-void report(const Error& error) {
-  std::fputs((error_line(error) + "\n").c_str(), stderr);
-}
-
-int report_status(const Error& error) {
-  report(error);
-  return exit_status(error.code);
-}
-
-int finish_results() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
-  return report_status(local_error(errno, "cannot write to standard output"));
 }
 
 void exit_at_once(int status) {

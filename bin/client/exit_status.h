@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <string>
-
 #include "cleave/protocol/error.h"
 
 namespace cleave::cli {
@@ -24,15 +22,6 @@ enum ExitStatus : int {
 };
 
 [[nodiscard]] int exit_status(Errc code) noexcept;
-
-// An error in one line, without its end: `cleave: not_found: there is no file 'a'`.
-[[nodiscard]] std::string error_line(const Error& error);
-// Says it on standard error.
-void report(const Error& error);
-// Says it, and gives its exit status.
-[[nodiscard]] int report_status(const Error& error);
-// Ends the results on standard output: kOk, or what kept them from being written.
-[[nodiscard]] int finish_results();
 
 // Ends the process without waiting for anything: a worker may be stuck, in a write to a full pipe
 // or on a disk that hangs.

@@ -19,11 +19,17 @@ class Showing final : public FileObserver {
  public:
   explicit Showing(const Transfer& transfer) : transfer_(transfer) {}
   void on_size(std::uint64_t bytes) override { transfer_.share.expect(bytes); }
-  void on_begin(std::uint64_t offset) override { transfer_.share.begin_at(offset); }
+  void on_begin(std::uint64_t offset) override {
+    transfer_.share.begin_at(offset);
+    if (offset > 0 && !transfer_.settings.quiet) {
+      transfer_.session.console().say_resumed(transfer_.remote, offset);
+    }
+  }
   void on_progress(std::uint64_t offset) override { transfer_.share.reach(offset); }
   void on_retry(const Error& error, unsigned failures, Millis delay) override {
     if (transfer_.settings.quiet) return;
-    say_retry(transfer_.progress, error, failures, transfer_.options.retries, delay);
+    transfer_.session.console().say_retry(error, failures,
+                                          transfer_.settings.retries.value_or(kRetries), delay);
   }
 
  private:
@@ -39,7 +45,7 @@ Result<Transferred> run(const Transfer& transfer, Start start) {
   options.overwrite = !wanted.no_clobber && !wanted.no_overwrite;
   options.resume = wanted.resume;
   options.timeout = transfer.settings.timeout;
-  options.retry = retry_options(wanted);
+  options.retry = transfer_retries(transfer.settings);
   options.observer = &showing;
   std::optional<Result<FileTransferred>> done;
   FileTransfer running = start(

@@ -35,6 +35,9 @@ class Invocation {
   // Explains a wrong usage.
   [[nodiscard]] int usage_error(const std::string& sentence);
 
+  // Where to say something.
+  [[nodiscard]] Console& console() noexcept { return session.console(); }
+
   Session& session;
   Settings settings;
 

@@ -1,108 +1,177 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
 namespace {
 
-constexpr auto kRedrawEvery = std::chrono::milliseconds(100);
-constexpr auto kWindow = std::chrono::seconds(5);
-constexpr std::size_t kBarWidth = 24;
+constexpr Millis kRedrawEvery(100);
+constexpr Millis kEventEvery(350);  // at most three a second
+constexpr Millis kPlainLineEvery(5'000);
+// Files that are shown one by one above the line of all.
+constexpr std::size_t kFileLines = 8;
 
-std::string bar(double share) {
-  const auto filled = static_cast<std::size_t>(share * static_cast<double>(kBarWidth));
-  return "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "]";
-}
-
-std::string duration(double seconds) {
-  const auto whole = static_cast<long>(std::min(seconds, 359'999.0));
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%02ld:%02ld:%02ld", whole / 3600, whole / 60 % 60,
-                whole % 60);
-  return text.data();
+std::optional<Millis> interval(const Console& console) {
+  if (console.live()) return kRedrawEvery;
+  if (console.events()) return kEventEvery;
+  if (console.plain()) return kPlainLineEvery;
+  return std::nullopt;
 }
 
 }  // namespace
 
-Progress::Progress(const std::string& label, bool wanted)
-    : label_(printable(label)), shown_(wanted && ::isatty(STDERR_FILENO) == 1) {}
-
-Progress::~Progress() {
-  if (!drawn_) return;
-  draw();
-  std::fputc('\n', stderr);
+void append_error(Members& line, const Error& error) {
+  line.set("status", "error").set("code", to_string(error.code)).set("message", error.message);
 }
 
-void Progress::set_label(const std::string& label) {
+Progress::Progress(Loop& loop, Console& console, bool wanted)
+    : loop_(loop),
+      console_(console),
+      wanted_(interval(console) && (wanted || console.events())),
+      begun_(loop.now()),
+      timer_(loop, [this] { tick(); }) {
+  rate_.add(begun_, 0);
+  if (wanted_) timer_.start(*interval(console));
+}
+
+void Progress::plan(std::size_t files, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  label_ = printable(label);
+  files_total_ = files;
+  total_ += bytes;
+  total_known_ = total_known_ || bytes > 0;
 }
 
-void Progress::say(std::FILE* stream, const std::string& line) {
+std::list<Progress::Share>::iterator Progress::add(const std::string& name,
+                                                   std::uint64_t expected) {
   const std::lock_guard lock(mutex_);
-  if (drawn_) std::fputs("\r\x1b[K", stderr);
-  std::fputs((line + "\n").c_str(), stream);
-  if (drawn_) {
-    std::fflush(stream);
-    draw();
-  }
+  if (name_.empty()) name_ = printable(name);
+  return shares_.insert(shares_.end(), Share{.name = printable(name), .total = expected});
 }
 
-void Progress::update(std::int64_t more, std::int64_t without_transfer,
-                      std::uint64_t more_expected) {
+// No more will come of it than has.
+void Progress::drop(std::list<Share>::iterator share) {
   const std::lock_guard lock(mutex_);
-  total_ += more_expected;
-  done_ += more + without_transfer;
-  for (Sample& sample : samples_) sample.done += without_transfer;
-  const Clock::time_point now = Clock::now();
-  if (!shown_ || (!samples_.empty() && now - samples_.back().at < kRedrawEvery)) return;
-  samples_.push_back({now, done_});
-  while (now - samples_.front().at > kWindow) samples_.pop_front();
-  draw();
+  total_ += static_cast<std::uint64_t>(share->done) - share->total;
+  shares_.erase(share);
 }
 
-void Progress::draw() {
-  drawn_ = true;
-  const Sample& first = samples_.front();
-  const double seconds = std::chrono::duration<double>(Clock::now() - first.at).count();
-  const double rate = seconds > 0 ? static_cast<double>(done_ - first.done) / seconds : 0;
-  std::string line = label_ + "  ";
-  const double left = static_cast<double>(total_) - static_cast<double>(done_);
-  if (total_ > 0) {
-    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
-    line += bar(share) + "  " + human_size(static_cast<double>(done_)) + " of " +
-            human_size(static_cast<double>(total_));
+void Progress::expect(Share& share, std::uint64_t total) {
+  const std::lock_guard lock(mutex_);
+  total_ += total - std::exchange(share.total, total);
+  total_known_ = true;
+}
+
+void Progress::move(Share& share, std::uint64_t done, bool transferred) {
+  const std::lock_guard lock(mutex_);
+  const auto now = static_cast<std::int64_t>(done);
+  const std::int64_t by = now - std::exchange(share.done, now);
+  done_ += by;
+  if (transferred) {
+    transferred_ += by;
   } else {
-    line += human_size(static_cast<double>(done_));
+    rate_.jump(by);
   }
-  if (rate > 0) {
-    line += "  " + human_size(rate) + "/s";
-    if (left > 0) line += "  " + duration(left / rate);
+}
+
+void Progress::file_ended(const Members& line, bool well) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++files_;
+    if (!well) ++failed_;
   }
-  // Back to the first column, and whatever stood behind the new text is wiped.
-  std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
+  if (wanted_) console_.event("file", line);
 }
 
-void ProgressShare::expect(std::uint64_t total) {
-  progress_.update(0, 0, total - std::exchange(total_, total));
+void Progress::tick() {
+  const Time now = loop_.now();
+  {
+    const std::lock_guard lock(mutex_);
+    rate_.add(now, done_);
+    show(now);
+  }
+  timer_.start(*interval(console_));
 }
 
-void ProgressShare::begin_at(std::uint64_t done) {
-  const auto now = static_cast<std::int64_t>(done);
-  progress_.update(0, now - std::exchange(done_, now), 0);
+void Progress::show(Time now) {
+  if (console_.events()) return tell("progress", now);
+  shown_ = true;
+  if (console_.plain()) return console_.settle(running_line(state_of_all(), look()));
+  std::vector<std::string> lines;
+  if (files_total_ > 1) {
+    // They leave the half of the window to what is above.
+    const std::size_t most = std::min(kFileLines, console_.error_terminal().size().rows / 2);
+    for (const Share& share : shares_) {
+      if (lines.size() + 1 >= most) break;
+      TransferState one{.name = share.name, .bytes = static_cast<std::uint64_t>(share.done)};
+      if (share.total > 0) one.total = share.total;
+      lines.push_back(file_line(one, look()));
+    }
+  }
+  lines.push_back(running_line(state_of_all(), look()));
+  console_.show(std::move(lines));
 }
 
-void ProgressShare::reach(std::uint64_t done) {
-  const auto now = static_cast<std::int64_t>(done);
-  progress_.update(now - std::exchange(done_, now), 0, 0);
+void Progress::end() {
+  timer_.stop();
+  const std::lock_guard lock(mutex_);
+  if (!wanted_ || std::exchange(ended_, true)) return;
+  const Time now = loop_.now();
+  if (console_.events()) return tell("end", now);
+  // An error that came before anything else says enough.
+  if (!shown_ && files_ == failed_) return;
+  TransferState all = state_of_all();
+  const Millis elapsed = now - begun_;
+  all.rate = mean_rate(elapsed);
+  console_.settle(ended_line(all, elapsed, look()));
+}
+
+void Progress::tell(std::string_view event, Time now) {
+  const TransferState all = state_of_all();
+  const Millis elapsed = now - begun_;
+  Members line;
+  line.set("files", files_).set("files_total", files_total_);
+  if (event == "end") line.set("files_failed", failed_);
+  line.set("bytes", all.bytes);
+  line.set_raw("bytes_total", all.total ? std::to_string(*all.total) : "null");
+  double rate = all.rate;
+  if (event == "end") {
+    rate = mean_rate(elapsed);
+  } else {
+    const std::optional<Millis> left = all.left();
+    line.set_raw("eta_ms", left ? std::to_string(left->count()) : "null");
+  }
+  line.set("bytes_per_second", static_cast<std::int64_t>(rate));
+  line.set("elapsed_ms", elapsed.count());
+  console_.event(event, line);
+}
+
+double Progress::mean_rate(Millis elapsed) const {
+  const auto millis = static_cast<double>(std::max<std::int64_t>(1, elapsed.count()));
+  return static_cast<double>(std::max<std::int64_t>(0, transferred_)) * 1000 / millis;
+}
+
+TransferState Progress::state_of_all() const {
+  TransferState all{.name = files_total_ == 1 ? name_
+                                              : std::to_string(files_) + "/" +
+                                                    std::to_string(files_total_) + " files",
+                    .bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, done_)),
+                    .rate = rate_.per_second(),
+                    .stalled = rate_.stalled()};
+  if (total_known_) all.total = total_;
+  return all;
+}
+
+LineLook Progress::look() const {
+  const Terminal& terminal = console_.error_terminal();
+  return {.width = terminal.size().columns,
+          .utf8 = terminal.utf8(),
+          .coloured = console_.error_coloured()};
 }
 
 }  // namespace cleave::cli

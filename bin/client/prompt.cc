@@ -80,7 +80,7 @@ class TypedLines final : public Lines {
   // Nobody types any worse for it.
   void no_history(const Error& error) {
     history_.reset();
-    if (settings_.verbose) report(error);
+    if (settings_.verbose) session_.console().report(error);
   }
 
   std::vector<Candidate> candidates(const std::vector<std::string>& words, const std::string& word,
@@ -122,7 +122,7 @@ int run_prompt(Session& session, Settings settings) {
     auto words = split_words(*line);
     if (!words) {
       status = kUsage;
-      report(words.error());
+      session.console().report(words.error());
     } else if (!words->empty()) {
       if (leaves(words->front())) break;
       status = run_command(session, settings, std::move(*words));

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "cleave/bin/client/retries.h"
+
 namespace cleave::cli {
 namespace {
 
@@ -41,7 +43,7 @@ Result<void> list_directory(Session& session, const Settings& settings,
     if (!directory.empty()) call.members.set("filename", directory);
     if (after) call.members.set("after", *after);
     std::string page;
-    const Outcome outcome = session.run(settings, std::move(call), page);
+    const Outcome outcome = run_repeatable(session, settings, call, page);
     if (!outcome.result) return outcome.result;
     for (std::string_view rest = page; !rest.empty();) {
       const std::string_view line = rest.substr(0, rest.find('\n'));

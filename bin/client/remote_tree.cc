@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "cleave/bin/client/retries.h"
 #include "cleave/handlers/file_name.h"
 
 namespace cleave::cli {
@@ -30,15 +29,10 @@ Result<void> RemoteTree::find(const std::string& directory) {
 Result<void> RemoteTree::look_into(const std::string& prefix) {
   std::string directory = root_ + prefix;
   if (!directory.empty()) directory.pop_back();
-  Retries retries(session_, settings_, options_, batch_.progress());
-  while (true) {
-    const Result<std::vector<RemoteEntry>> entries = entries_of(directory);
-    if (entries) {
-      for (const RemoteEntry& entry : *entries) take(prefix, entry);
-      return {};
-    }
-    if (!retries.again(entries.error())) return fail(entries.error());
-  }
+  const Result<std::vector<RemoteEntry>> entries = entries_of(directory);
+  if (!entries) return fail(entries.error());
+  for (const RemoteEntry& entry : *entries) take(prefix, entry);
+  return {};
 }
 
 Result<std::vector<RemoteEntry>> RemoteTree::entries_of(const std::string& directory) {

@@ -14,9 +14,8 @@ namespace cleave::cli {
 class RemoteTree {
  public:
   // What is found goes into the batch.
-  RemoteTree(Session& session, const Settings& settings, const TransferOptions& options,
-             Batch& batch)
-      : session_(session), settings_(settings), options_(options), batch_(batch) {}
+  RemoteTree(Session& session, const Settings& settings, Batch& batch)
+      : session_(session), settings_(settings), batch_(batch) {}
 
   // Finds all files below a directory; "." is the root.
   [[nodiscard]] Result<void> find(const std::string& directory);
@@ -28,7 +27,6 @@ class RemoteTree {
 
   Session& session_;
   const Settings& settings_;
-  const TransferOptions& options_;
   Batch& batch_;
   std::string root_;                      // empty, or ends in a slash
   std::vector<std::string> directories_;  // below it, that are still to be looked into

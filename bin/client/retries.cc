@@ -1,46 +1,61 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/retries.h"
 
-#include <array>
-#include <cstdio>
+#include <utility>
+#include <variant>
 
-#include "cleave/bin/client/exit_status.h"
 #include "cleave/handlers/file_client.h"
 
 namespace cleave::cli {
+namespace {
 
-RetryOptions retry_options(const TransferOptions& options) {
-  RetryOptions retry = FileTransferOptions().retry;
-  retry.attempts = options.retries + 1;
-  retry.chance = system_chance();
-  return retry;
+// Its body is none, or bytes.
+Call copy_of(const Call& call) {
+  Call copy{.cmd = call.cmd, .members = call.members};
+  if (const auto* bytes = std::get_if<Buffer>(&call.body)) copy.body = bytes->share();
+  return copy;
 }
 
-void say_retry(Progress& progress, const Error& error, unsigned failures, unsigned retries,
-               Millis delay) {
-  std::array<char, 64> when{};
-  std::snprintf(when.data(), when.size(), "; try %u of %u in %.1f s", failures, retries,
-                static_cast<double>(delay.count()) / 1000);
-  progress.say(stderr, error_line({error.code, error.message + when.data()}));
-}
-
-Retries::Retries(Session& session, const Settings& settings, const TransferOptions& options,
-                 Progress& progress)
-    : session_(session),
-      settings_(settings),
-      progress_(progress),
-      options_(retry_options(options)) {}
-
-bool Retries::again(const Error& error) {
-  ++failures_;
-  if (!may_pass(error.code) || failures_ >= options_.attempts) return false;
-  if (session_.interrupted()) return false;
-  const Millis delay = retry_delay(options_, failures_);
-  if (!settings_.quiet) say_retry(progress_, error, failures_, options_.attempts - 1, delay);
+// Says that there will be another try and waits for its time; false where Ctrl-C comes first.
+bool wait_for_retry(Session& session, const Settings& settings, const RetryOptions& options,
+                    const Error& error, unsigned failures) {
+  const Millis delay = retry_delay(options, failures);
+  if (!settings.quiet) {
+    session.console().say_retry(error, failures, options.attempts - 1, delay);
+  }
   bool passed = false;
-  Timer timer(session_.loop(), [&passed] { passed = true; });
+  Timer timer(session.loop(), [&passed] { passed = true; });
   timer.start(delay);
-  return session_.wait_interruptibly([&passed] { return passed; });
+  return session.wait_interruptibly([&passed] { return passed; });
+}
+
+RetryOptions with_retries(RetryOptions options, const Settings& settings) {
+  options.attempts = settings.retries.value_or(kRetries) + 1;
+  options.chance = system_chance();
+  return options;
+}
+
+}  // namespace
+
+RetryOptions transfer_retries(const Settings& settings) {
+  return with_retries(FileTransferOptions().retry, settings);
+}
+
+Outcome run_repeatable(Session& session, const Settings& settings, const Call& call,
+                       std::string& body) {
+  const Endpoint& server = session.server();
+  const bool repeatable = server.wire == Wire::frame && !server.is_datagram();
+  const RetryOptions options = with_retries({}, settings);
+  for (unsigned failures = 1;; ++failures) {
+    body.clear();
+    Outcome outcome = session.run(settings, copy_of(call), body);
+    if (outcome.result || !repeatable || failures == options.attempts) return outcome;
+    const Error& error = outcome.result.error();
+    // Whoever speaks another language will not have learned ours.
+    const bool may = may_pass(error.code) && error.code != Errc::protocol_error &&
+                     (session.reached() || settings.retries) && !session.interrupted();
+    if (!may || !wait_for_retry(session, settings, options, error, failures)) return outcome;
+  }
 }
 
 }  // namespace cleave::cli

@@ -1,33 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "cleave/bin/client/transfer.h"
+#include <string>
+
+#include "cleave/bin/client/session.h"
+#include "cleave/bin/client/settings.h"
 #include "cleave/core/retry.h"
 
 namespace cleave::cli {
 
-// How often, and after which times, a transfer is tried that the user wants so.
-[[nodiscard]] RetryOptions retry_options(const TransferOptions& options);
+// How often something is tried again that may be, where nobody has said it.
+inline constexpr unsigned kRetries = 3;
 
-// Says that there will be another try.
-void say_retry(Progress& progress, const Error& error, unsigned failures, unsigned retries,
-               Millis delay);
+// How often, and after which times, a transfer is tried.
+[[nodiscard]] RetryOptions transfer_retries(const Settings& settings);
 
-// The same for single requests.
-class Retries {
- public:
-  Retries(Session& session, const Settings& settings, const TransferOptions& options,
-          Progress& progress);
-
-  // Says that there will be another try and waits for its time; false where there is to be none.
-  [[nodiscard]] bool again(const Error& error);
-
- private:
-  Session& session_;
-  const Settings& settings_;
-  Progress& progress_;
-  RetryOptions options_;
-  unsigned failures_ = 0;
-};
+// Sends a request that may be sent twice, and has its reply's body in a string, as Session::run().
+// A connection that breaks, and a server that cannot just now, are
+// tried again, where the server was there at all or the user wants it so: whoever asks for one that
+// was never there is told at once. Only in frames: on the other wires nobody knows what a request
+// does, and datagrams are repeated already.
+[[nodiscard]] Outcome run_repeatable(Session& session, const Settings& settings, const Call& call,
+                                     std::string& body);
 
 }  // namespace cleave::cli

@@ -48,6 +48,13 @@ std::optional<Call> copy_to_repeat(const Endpoint& server, const Call& call) {
               .timeout = call.timeout};
 }
 
+ClientOptions client_options(const Settings& settings) {
+  ClientOptions options;
+  options.connect_timeout = settings.connect_timeout;
+  options.silence_timeout = settings.silence_timeout;
+  return options;
+}
+
 }  // namespace
 
 Error interrupted_error() {
@@ -83,7 +90,7 @@ Outcome Session::run(const Settings& settings, Call call, Sink& sink) {
     outcome = ask(settings, deadline, *std::move(again), sink);
   }
   if (settings.verbose && outcome.header) {
-    std::fprintf(stderr, "cleave: reply %s\n", json_line(outcome.header->json()).c_str());
+    console_.remark("reply " + json_line(outcome.header->json()));
   }
   return outcome;
 }
@@ -91,12 +98,27 @@ Outcome Session::run(const Settings& settings, Call call, Sink& sink) {
 Outcome Session::ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink) {
   running_ = std::make_shared<Pending>(Pending{&sink});
   if (auto opened = open_channel(settings, deadline); !opened) return {fail(opened.error())};
+  // Frames have a ping to ask with. Elsewhere silence is all that is known, and a program's is its
+  // own affair.
+  const bool watched = server_.wire != Wire::frame && !server_.is_datagram() && call.cmd != "exec";
+  const std::optional<Millis> patience = watched ? settings.silence_timeout : std::nullopt;
+  Deadline silence(loop_, patience);
+  std::uint64_t seen = 0;
   channel_->start(std::move(call), running_);
-  const bool kept = wait_until([&] { return running_->outcome.has_value() || deadline.passed(); });
+  const bool kept = wait_until([&] {
+    if (patience && std::exchange(seen, running_->pieces) != running_->pieces) {
+      silence.restart(*patience);
+    }
+    return running_->outcome.has_value() || deadline.passed() || silence.passed();
+  });
   running_->sink = nullptr;
   if (!kept) return {fail(interrupted_error())};
   if (!running_->outcome) {
     channel_->reset();
+    if (!deadline.passed()) {
+      return {fail(Errc::unavailable,
+                   "the server has been silent for " + std::to_string(patience->count()) + " ms")};
+    }
     return {fail(Errc::deadline_exceeded, "the server has not answered in time")};
   }
   return std::move(*running_->outcome);
@@ -147,18 +169,23 @@ Result<void> Session::run_one_way(const Settings& settings, Call call) {
 }
 
 ReconnectingClient& Session::client(const Settings& settings) {
+  const ClientOptions wanted = client_options(settings);
+  if (client_ && wanted.silence_timeout != connecting_.silence_timeout) {
+    // What stands was made with another patience.
+    channel_.reset();
+    client_.reset();
+  }
+  connecting_ = wanted;
   if (!client_) {
     const ReconnectingOptions options{.answer_grace = kDeadlineGrace, .cancel_grace = kCancelGrace};
     client_ = std::make_unique<ReconnectingClient>(
         loop_,
         [this](Client::Connected done) {
-          Client::connect(loop_, server_.url(), {}, std::move(done));
+          Client::connect(loop_, server_.url(), connecting_, std::move(done));
         },
         options);
   }
-  client_->on_connect([this, verbose = settings.verbose] {
-    if (verbose) std::fprintf(stderr, "cleave: connected to %s\n", server_.url().c_str());
-  });
+  client_->on_connect([this, settings] { on_connected(settings); });
   return *client_;
 }
 
@@ -202,7 +229,7 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
                                                      const Deadline& deadline) {
   using Connected = Result<std::unique_ptr<Connecting>>;
   auto done = std::make_shared<std::optional<Connected>>();
-  Connecting::connect(loop_, server_.url(), {},
+  Connecting::connect(loop_, server_.url(), client_options(settings),
                       [done](Connected client) { *done = std::move(client); });
   if (!wait_interruptibly([&] { return done->has_value() || deadline.passed(); })) {
     return fail(interrupted_error());
@@ -210,25 +237,24 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
   if (!*done) {
     return fail(Errc::deadline_exceeded, "the server has not taken the connection in time");
   }
-  if (**done && settings.verbose) {
-    std::fprintf(stderr, "cleave: connected to %s\n", server_.url().c_str());
-  }
+  if (**done) on_connected(settings);
   return std::move(**done);
 }
 
 Result<void> Session::open_channel(const Settings& settings, Deadline& deadline) {
-  if (!channel_ || !channel_->usable()) {
+  if (server_.wire == Wire::frame && !server_.is_datagram()) {
+    ReconnectingClient& frames = client(settings);
+    if (!channel_) channel_ = channel_over(frames);
+  } else if (!channel_ || !channel_->usable()) {
     channel_.reset();
     if (server_.is_datagram()) {
       auto client = DatagramClient::create(loop_, server_.url());
       if (!client) return fail(client.error());
       channel_ = channel_over(*std::move(client));
-    } else if (server_.wire != Wire::frame) {
+    } else {
       auto client = connect<BareClient>(settings, deadline);
       if (!client) return fail(client.error());
       channel_ = channel_over(*std::move(client), server_.wire);
-    } else {
-      channel_ = channel_over(client(settings));
     }
   }
   // Datagrams are sent again and again for exactly the time, and the last word is theirs.
@@ -236,6 +262,11 @@ Result<void> Session::open_channel(const Settings& settings, Deadline& deadline)
     deadline.restart(*settings.timeout + kDeadlineGrace);
   }
   return {};
+}
+
+void Session::on_connected(const Settings& settings) {
+  reached_ = true;
+  if (settings.verbose) console_.remark("connected to " + server_.url());
 }
 
 void Session::interrupt() {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cleave/bin/client/channel.h"
+#include "cleave/bin/client/console.h"
 #include "cleave/bin/client/settings.h"
 #include "cleave/core/client.h"
 #include "cleave/core/endpoint.h"
@@ -28,7 +29,8 @@ namespace cleave::cli {
 // session of its own, which hear of Ctrl-C on their own.
 class Session {
  public:
-  Session(Loop& loop, Endpoint server) : loop_(loop), server_(std::move(server)) {}
+  Session(Loop& loop, Endpoint server, Console& console)
+      : loop_(loop), server_(std::move(server)), console_(console) {}
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -80,6 +82,9 @@ class Session {
 
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   [[nodiscard]] const Endpoint& server() const noexcept { return server_; }
+  [[nodiscard]] Console& console() noexcept { return console_; }
+  // It was there at some time: a connection has been made.
+  [[nodiscard]] bool reached() const noexcept { return reached_; }
 
  private:
   class Deadline;
@@ -87,11 +92,14 @@ class Session {
   Result<std::unique_ptr<Connecting>> connect(const Settings& settings, const Deadline& deadline);
   Result<void> open_channel(const Settings& settings, Deadline& deadline);
   Outcome ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink);
+  void on_connected(const Settings& settings);
   void interrupt();
   void give_up();
 
   Loop& loop_;
   Endpoint server_;
+  Console& console_;
+  ClientOptions connecting_;
   std::unique_ptr<ReconnectingClient> client_;
   std::unique_ptr<Channel> channel_;
   UniqueFunction<void()> cancel_;  // of what is waited for, where it is no request of our own
@@ -101,6 +109,7 @@ class Session {
   bool interruptible_ = false;  // the first Ctrl-C ends what is waited for, and nothing else
   bool given_up_ = false;       // the command that runs
   bool may_hang_ = false;
+  bool reached_ = false;
 };
 
 }  // namespace cleave::cli

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "cleave/bin/client/terminal.h"
 #include "cleave/core/time.h"
 
 namespace cleave::cli {
+
+// How standard error tells of progress: `automatic` by lines that are drawn anew where it is a
+// terminal, and not at all elsewhere.
+enum class ProgressAs : std::uint8_t { automatic, none, plain, json };
 
 class Presets;
 
@@ -18,6 +24,11 @@ struct Settings {
   bool quiet = false;
   bool verbose = false;
   bool json = false;
+  ColorWhen color = ColorWhen::automatic;
+  ProgressAs progress = ProgressAs::automatic;
+  Millis connect_timeout{10'000};
+  std::optional<Millis> silence_timeout = Millis(60'000);  // none: any silence
+  std::optional<unsigned> retries = {};                    // none: as suits the command
   std::string encoding = {};  // of what servers write, where it is not the terminal's
   bool raw = false;           // as it comes: neither converted nor escaped
   // For the options of single commands.

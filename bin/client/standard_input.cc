@@ -33,6 +33,8 @@ Source::Pulled StandardInput::pull(std::size_t room) {
   }
   if (*count == 0) return Done{};
   bytes.resize(*count);
+  read_ += *count;
+  if (on_progress_) on_progress_(read_);
   return Piece{Buffer::own(std::move(bytes))};
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "cleave/core/loop.h"
 #include "cleave/core/pipe.h"
 #include "cleave/core/reply.h"
+#include "cleave/core/unique_function.h"
 
 namespace cleave::cli {
 
@@ -16,10 +19,16 @@ class StandardInput final : public Source {
  public:
   // A standard input that was closed before the program began is an empty one.
   [[nodiscard]] static Result<std::shared_ptr<StandardInput>> open(Loop& loop);
+  // Called with the number of bytes that have been read so far.
+  void on_progress(UniqueFunction<void(std::uint64_t)> callback) {
+    on_progress_ = std::move(callback);
+  }
   Pulled pull(std::size_t room) override;
 
  private:
   std::optional<PipeReader> reader_;
+  UniqueFunction<void(std::uint64_t)> on_progress_;
+  std::uint64_t read_ = 0;
 };
 
 }  // namespace cleave::cli

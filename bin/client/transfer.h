@@ -22,7 +22,6 @@ struct TransferOptions {
   bool no_overwrite = false;  // fail if there is one
   bool dry_run = false;
   bool recursive = false;
-  unsigned retries = 3;
   unsigned connections = 1;
 };
 
@@ -34,7 +33,6 @@ struct Transfer {
   Session& session;
   const Settings& settings;
   const TransferOptions& options;
-  Progress& progress;
   ProgressShare& share;
   LocalFile local;
   std::string remote;

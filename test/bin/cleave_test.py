@@ -459,16 +459,6 @@ class AgainstAScript(ClientTest):
         self.serve(lambda *_: [({"status": "ok"}, b"\x1b[31mno JSON\nat all")])
         self.assertEqual(self.output("stats"), b"\\u001b[31mno JSON at all\n")
 
-    def test_progress_is_shown_on_a_terminal_alone(self):
-        self.serve(lambda *_: [({"status": "ok", "file_size": MIB}, bytes(MIB))])
-        self.assertEqual(self.cleave("get", "a").stderr, b"")
-        master, slave = pty.openpty()
-        self.addCleanup(os.close, master)
-        process = self.start("get", "a", stderr=slave, stdin=subprocess.DEVNULL)
-        self.assertEqual(process.wait(timeout=10), 0)
-        os.close(slave)
-        self.assertIn(b"1.0 MiB of 1.0 MiB", os.read(master, 65_536))
-
 
 if __name__ == "__main__":
     unittest.main()

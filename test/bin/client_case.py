@@ -31,12 +31,14 @@ class ClientTest(unittest.TestCase):
         return done.stdout
 
     def sentence(self, *arguments, **options):
-        """The one line on standard error of a command that fails."""
+        """The last line on standard error of a command that fails, behind those of its tries."""
         done = self.cleave(*arguments, **options)
         self.assertEqual(done.stdout, b"")
-        self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
-        self.assertTrue(done.stderr.startswith(b"cleave: "), done.stderr)
-        return done.stderr.decode()
+        *tries, sentence = done.stderr.decode().splitlines(keepends=True)
+        for line in tries:
+            self.assertRegex(line, r"; try \d of \d+ in \d+\.\d s$|goes on behind its first .*$")
+        self.assertTrue(sentence.startswith("cleave: ") and sentence.endswith("\n"), done.stderr)
+        return sentence
 
     def start(self, *arguments, **options):
         process = subprocess.Popen(self.command(*arguments), cwd=self.folder, **options)

@@ -48,7 +48,7 @@ class SaidNames final : public ServerNames {
 
 class Typing {
  public:
-  Typing() : loop_(Loop::create().value()), session_(*loop_, Endpoint{}) {
+  Typing() : loop_(Loop::create().value()), session_(*loop_, Endpoint{}, console_) {
     leading_.prefix_command();
     leading_.add_option("-s,--server", server_url_)->type_name("URL");
     leading_.add_option("--form", form_)->check(CLI::IsMember({"long", "short"}));
@@ -69,6 +69,7 @@ class Typing {
 
  private:
   std::unique_ptr<Loop> loop_;
+  Console console_;
   Session session_;
   std::string server_url_;
   std::string form_;

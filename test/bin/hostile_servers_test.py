@@ -32,10 +32,10 @@ STATUSES = {
 }
 COMMANDS = {
     "echo": ["echo", "x"], "upper": ["upper", "x"], "exec": ["exec", "true"],
-    "exec --shell": ["exec", "--shell", "x"], "put": ["put", *ONCE, "file", "a"],
-    "put -c": ["put", "-c", *ONCE, "file", "a"], "put -r": ["put", "-r", *ONCE, "tree"],
-    "put -": ["put", "-", "a"], "get": ["get", *ONCE, "a", "new"], "get -c": ["get", "-c", *ONCE, "a", "new"],
-    "get -r": ["get", "-r", *ONCE, "a", "new"], "get -": ["get", *ONCE, "a", "-"], "ls": ["ls"],
+    "exec --shell": ["exec", "--shell", "x"], "put": ["put", "file", "a"],
+    "put -c": ["put", "-c", "file", "a"], "put -r": ["put", "-r", "tree"],
+    "put -": ["put", "-", "a"], "get": ["get", "a", "new"], "get -c": ["get", "-c", "a", "new"],
+    "get -r": ["get", "-r", "a", "new"], "get -": ["get", "a", "-"], "ls": ["ls"],
     "ls DIR": ["ls", "d"], "stat": ["stat", "a"], "rm": ["rm", "a"], "mv": ["mv", "a", "b"],
     "verify": ["verify", "a"], "ping": ["ping"], "stats": ["stats"], "limits": ["limits"], "help": ["help"],
     "help CMD": ["help", "x"], "call": ["call", "x"], "call --body": ["call", "x", "--body", "file"],
@@ -174,7 +174,7 @@ class HostileTest(unittest.TestCase):
             for name in ("file", "tree/inner"):
                 (folder / name).write_bytes(b"12345")
             before = cls.files_in(folder.parent)
-        command = [CLEAVE, "-s", run.url, *run.arguments]
+        command = [CLEAVE, "-s", run.url, *ONCE, *run.arguments]
         if run.shell:
             command = ["/bin/sh", "-c", f'exec "$@" {run.shell}', "sh", *command]
         done = subprocess.run(command, cwd=folder, input=run.stdin, capture_output=True,
@@ -404,7 +404,7 @@ class Lists(HostileTest):
         runs = []
         for what, answer in {"in a circle": again, "without entries": onward}.items():
             server = self.serve(replying(answer))
-            for arguments in (["ls"], ["get", "-r", *ONCE, "d", "new"]):
+            for arguments in (["ls"], ["get", "-r", "d", "new"]):
                 runs.append(self.start(Run(what, arguments, server.url, (1,))))
         for run in runs:
             self.check(run)
@@ -415,7 +415,7 @@ class Lists(HostileTest):
         for line in (b"no json", b"[]", b"{}", b'{"name":5}', b"\xff", b'{"name":"\xff"}', b"{" * 100_000,
                      b'{"name":"a"}{"name":"b"}'):
             server = self.serve(replying(lambda header, line=line: ({"type": "directory"}, line + b"\n")))
-            for arguments in (["ls"], ["get", "-r", *ONCE, "d", "new"]):
+            for arguments in (["ls"], ["get", "-r", "d", "new"]):
                 runs.append(self.start(Run(f"{line[:20]}", arguments, server.url, (1, 5))))
         for run in runs:
             self.check(run)

@@ -154,10 +154,9 @@ TEST_CASE("options of transfers alone can be preset where that makes sense") {
   TransferOptions options;
   add_transfer_options(app, options);
   app.parse(std::vector<std::string>{});
-  const Presets presets = presets_of("[defaults]\nparallel = 3\nretries = 7\nrecursive = true\n");
+  const Presets presets = presets_of("[defaults]\nparallel = 3\nrecursive = true\n");
   CHECK(presets.apply(app).has_value());
   CHECK(options.connections == 3);
-  CHECK(options.retries == 7);
   CHECK_FALSE(options.recursive);
 }
 

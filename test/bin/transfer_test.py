@@ -175,7 +175,8 @@ class Uploads(TransferTest):
         done = self.cleave("put", "a")
         self.assertEqual(self.server.files, {"a": self.data})
         self.assertEqual(self.sent(), [7 * MIB, 13 * MIB])
-        self.assertRegex(done.stderr, rb"^cleave: unavailable: .*; try 1 of 3 in 0\.\d s\n$")
+        self.assertRegex(done.stderr, rb"^cleave: unavailable: .*; try 1 of 3 in 0\.\d s\n"
+                                      rb"cleave: 'a' goes on behind its first 7\.0 MiB\n$")
 
     def test_a_small_file_is_sent_again(self):
         self.server.cut_at = [MIB]

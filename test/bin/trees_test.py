@@ -2,7 +2,6 @@
 """Whole directories that `cleave` puts and gets, on one connection and on several."""
 import json
 import os
-import pty
 import signal
 import subprocess
 import threading
@@ -281,17 +280,6 @@ class Servers(TreesTest):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=10), 130)
         self.assertEqual(contents(self.folder), {})
-
-    def test_one_line_tells_the_progress_of_all(self):
-        self.serve_directory(["a", "b", "c"])
-        master, slave = pty.openpty()
-        self.addCleanup(os.close, master)
-        process = self.start("get", "-r", "d", stderr=slave, stdin=subprocess.DEVNULL)
-        self.assertEqual(process.wait(timeout=10), 0)
-        os.close(slave)
-        shown = os.read(master, 65_536)
-        self.assertIn(b"3/3 files", shown)
-        self.assertIn(b"9 B of 9 B", shown)
 
 
 if __name__ == "__main__":

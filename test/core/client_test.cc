@@ -33,6 +33,10 @@ struct World {
   void settle() {
     for (int i = 0; i < 32; ++i) loop->step();
   }
+  void pass(Millis time) {
+    clock.advance(time);
+    settle();
+  }
   // What the client has sent, as frames.
   std::vector<Frame> sent() {
     input += wire->take_received();
@@ -378,6 +382,117 @@ TEST_CASE("timeout is sent as timeout_ms") {
   world.client->call({.cmd = "a", .timeout = Millis(1'500)}, outcome.callback());
   world.settle();
   CHECK(world.sent().at(0).number("timeout_ms") == 1'500);
+}
+
+TEST_CASE("a silent server is asked whether it lives, and given up when it does not say so") {
+  Outcome outcome;
+  World world({.silence_timeout = Millis(1'000)});
+  world.client->call({.cmd = "slow"}, outcome.callback());
+  world.settle();
+  for (int i = 0; i < 5; ++i) {
+    world.pass(Millis(499));
+    (void)world.sent();
+    world.pass(Millis(1));
+    const std::vector<Frame> sent = world.sent();
+    REQUIRE(sent.size() == 1);
+    CHECK(sent[0].text("cmd") == "ping");
+    world.pass(Millis(499));
+    // Any answer will do.
+    world.wire->send(frame_bytes(R"({"id":)" + std::to_string(sent[0].number("id").value()) +
+                                 R"(,"status":"error","code":"unknown_command","message":"m"})"));
+    world.settle();
+    CHECK_FALSE(outcome.result);
+  }
+  world.pass(Millis(500));
+  CHECK(world.sent().size() == 1);
+  world.pass(Millis(499));
+  CHECK(world.sent().empty());
+  CHECK_FALSE(outcome.result);
+  world.pass(Millis(1));
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error() ==
+        Error{Errc::unavailable, "the server has been silent for 1000 ms"});
+  CHECK(world.wire->was_reset());
+}
+
+TEST_CASE("silence counts while something runs, and not while nothing does") {
+  Outcome first;
+  Outcome second;
+  World world({.silence_timeout = Millis(1'000)});
+  world.pass(Millis(5'000));
+  world.client->call({.cmd = "a"}, first.callback());
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok"})"));
+  world.settle();
+  REQUIRE(first.result);
+  world.pass(Millis(5'000));
+  CHECK(world.sent().size() == 1);
+  world.client->call({.cmd = "b"}, second.callback());
+  world.settle();
+  world.pass(Millis(999));
+  CHECK(world.client->connected());
+  world.pass(Millis(1));
+  CHECK_FALSE(world.client->connected());
+}
+
+TEST_CASE("a server that takes what is sent is not silent, and one that does not is") {
+  Outcome outcome;
+  World world({.silence_timeout = Millis(1'000)});
+  world.wire->set_room(1'000);
+  world.client->call({.cmd = "put", .body = Buffer::own(std::string(100'000, 'x'))},
+                     outcome.callback());
+  world.settle();
+  for (int i = 0; i < 5; ++i) {
+    world.pass(Millis(900));
+    CHECK(world.client->connected());
+    world.wire->set_room(1'000);
+    world.settle();
+  }
+  world.pass(Millis(999));
+  CHECK_FALSE(outcome.result);
+  world.pass(Millis(1));
+  REQUIRE(outcome.result);
+  CHECK(outcome.result->error().code == Errc::unavailable);
+}
+
+TEST_CASE("silence is not the server's while we do not read") {
+  struct Keeping final : ReplyHandler {
+    explicit Keeping(std::vector<Buffer>& into) : kept(into) {}
+    void on_body(Chunk chunk) override { kept.push_back(std::move(chunk).keep()); }
+    void on_end(Result<void> /*outcome*/, const Header* /*header*/) override {}
+    std::vector<Buffer>& kept;
+  };
+  World world({.silence_timeout = Millis(1'000)});
+  std::vector<Buffer> kept;  // goes before its loop does
+  world.client->start({.cmd = "get"}, std::make_unique<Keeping>(kept));
+  world.settle();
+  world.wire->send(frame_bytes(R"({"id":1,"status":"ok","data_size":8000000})"));
+  world.wire->send_in_pieces(std::string(7'000'000, 'x'), 65'536);
+  world.settle();
+  REQUIRE(world.wire->unread() > 0);
+  for (int i = 0; i < 5; ++i) world.pass(Millis(900));
+  CHECK(world.client->connected());
+  while (world.wire->unread() > 0) {
+    kept.clear();
+    world.settle();
+  }
+  kept.clear();
+  world.settle();
+  for (int i = 0; i < 2; ++i) world.pass(Millis(500));
+  CHECK_FALSE(world.client->connected());
+}
+
+TEST_CASE("a one-way request is not asked about, and may be slow on our side") {
+  World world({.silence_timeout = Millis(1'000)});
+  auto body = std::make_shared<Relay>(10);
+  world.client->start_one_way({.cmd = "put", .body = std::shared_ptr<Source>(body)}, [](auto) {});
+  body->push(Buffer::copy_of("01234"));
+  for (int i = 0; i < 5; ++i) world.pass(Millis(900));
+  CHECK(world.client->connected());
+  CHECK(world.wire->take_received().find("ping") == std::string::npos);
+  body->push(Buffer::copy_of("56789"));
+  world.settle();
+  CHECK(world.wire->take_received() == "56789");
 }
 
 TEST_CASE("a client that is destroyed ends its calls, and its callbacks may outlive it") {

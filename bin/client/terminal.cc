@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "cleave/bin/client/terminal.h"
+
+#include <langinfo.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
+
+namespace cleave::cli {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+TerminalEnvironment TerminalEnvironment::of_process() {
+  return {.term = variable("TERM"),
+          .no_color = variable("NO_COLOR"),
+          .utf8 = std::string_view(::nl_langinfo(CODESET)) == "UTF-8"};
+}
+
+Terminal::Terminal(int fd, const TerminalEnvironment& environment)
+    : fd_(fd),
+      is_terminal_(::isatty(fd) == 1),
+      dumb_(environment.dumb()),
+      no_color_(!environment.no_color.empty()),
+      utf8_(environment.utf8) {}
+
+bool Terminal::coloured(ColorWhen when) const noexcept {
+  if (when == ColorWhen::automatic) return is_live() && !no_color_;
+  return when == ColorWhen::always;
+}
+
+Terminal::Size Terminal::size() const {
+  winsize window{};
+  if (::ioctl(fd_, TIOCGWINSZ, &window) != 0) window = {};
+  return {.columns = window.ws_col == 0 ? std::size_t{80} : window.ws_col,
+          .rows = window.ws_row == 0 ? std::size_t{24} : window.ws_row};
+}
+
+}  // namespace cleave::cli
