@@ -73,8 +73,9 @@ class LineEditor::Editor {
     ::el_set(
         el, EL_GETCFN,
         +[](EditLine* editor, wchar_t* character) { return self(editor).read(*character); });
-    ::el_set(
-        el, EL_ADDFN, "cleave-complete", "completes the word at the cursor",
+    // Wide, as libedit would never free its own copies of the names.
+    ::el_wset(
+        el, EL_ADDFN, L"cleave-complete", L"completes the word at the cursor",
         +[](EditLine* editor, int) { return self(editor).complete(); });
     ::el_set(el, EL_BIND, "^I", "cleave-complete", nullptr);
     for (const auto& [key, command] : kKeys) ::el_set(el, EL_BIND, key, command, nullptr);
