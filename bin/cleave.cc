@@ -7,14 +7,19 @@
 #include <clocale>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 #include "cleave/bin/client/command.h"
 #include "cleave/bin/client/complete_words.h"
 #include "cleave/bin/client/exit_status.h"
+#include "cleave/bin/client/presets.h"
+#include "cleave/bin/client/program_page.h"
 #include "cleave/bin/client/prompt.h"
 #include "cleave/bin/client/session.h"
 #include "cleave/bin/client/settings.h"
+#include "cleave/bin/client/start_options.h"
+#include "cleave/bin/client/text.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/loop.h"
 
@@ -23,64 +28,85 @@ using namespace cleave::cli;
 
 namespace {
 
-constexpr const char* kAfterwards =
-    "Without a command: a prompt.\n\n"
-    "Exit status: 0 ok, 1 other, 2 usage, 3 not found, 4 already exists, 5 network (try again),\n"
-    "6 checksum, 7 no space or quota, 8 denied, 124 deadline, 130 interrupted. exec ends as the\n"
-    "program did, with 128+n for signal n, and with 255 where that is not known.\n\n"
-    "URL: tcp://HOST:PORT, unix:PATH or udp://HOST:PORT, which carries echo, upper and ping.\n"
-    "Behind it ?wire=raw, ready, prefix or header for servers that know no frames: they take the\n"
-    "text of echo and upper and the LINE of exec --shell, and do with it what they are there for.";
+int wrong(const std::string& sentence) {
+  std::fprintf(stderr, "cleave: %s\n", printable(sentence).c_str());
+  return kUsage;
+}
 
-std::string command_list() {
-  std::string text = "Commands:\n";
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  return value == nullptr ? "" : value;
+}
+
+// What the environment and the user's file say.
+Result<Presets> read_presets(const StartOptions& options) {
+  const PresetFile file =
+      options.config ? PresetFile{.name = *options.config, .chosen = true} : preset_file();
+  Result<Presets> presets = Presets::load(file);
+  const std::string profile =
+      options.profile.empty() ? variable("CLEAVE_PROFILE") : options.profile;
+  if (!presets || profile.empty()) return presets;
+  if (Result<void> chosen = presets->choose(profile); !chosen) return fail(chosen.error());
+  return presets;
+}
+
+// The user's file is right as a whole, whatever of it is used now.
+Result<void> check_presets(Presets& presets, Session& session) {
+  if (presets.empty()) return {};
+  Settings settings;
+  StartOptions options;
+  CLI::App app;
+  add_start_options(app, options, settings);
+  Result<void> done = presets.check(app);
   for (const Command& command : commands()) {
-    std::string line = "  " + std::string(command.name) + " " + std::string(command.usage);
-    line.resize(std::max<std::size_t>(line.size() + 2, 42), ' ');
-    text += line + std::string(command.summary) + "\n";
+    describe_command(command, session, [&](CLI::App& described) {
+      if (done) done = presets.check(described);
+    });
   }
-  return text;
+  return done ? presets.check_keys() : done;
 }
 
 int run(int argc, char** argv) {
+  StartOptions options;
   Settings settings;
-  CLI::App app("Talks to a cleaved server.", "cleave");
+  CLI::App app("", "cleave");
   app.prefix_command();
-  app.set_version_flag("--version", "cleave " CLEAVE_VERSION);
-  app.add_option("-s,--server", settings.server, "The server's address")
-      ->envname("CLEAVE_SERVER")
-      ->capture_default_str()
-      ->type_name("URL");
-  add_common_options(app, settings);
-  app.footer(command_list() + "\n" + kAfterwards);
+  add_start_options(app, options, settings);
   if (argc > 1 && std::string_view(argv[1]) == "--complete") {
-    print_candidates(app, settings, {argv + 2, argv + argc});
+    print_candidates(app, settings, {argv + 2, argv + argc}, [&] {
+      if (const Result<Presets> presets = read_presets(options)) (void)presets->apply(app);
+    });
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return kOk;
+    std::cout << program_help(app);
+    return finish_results();
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << "\n";
-    return kOk;
+    return finish_results();
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "cleave: %s; see cleave --help\n", error.what());
-    return kUsage;
+    return wrong(error.what() + std::string("; see cleave --help"));
   }
 
-  auto endpoint = Endpoint::parse(settings.server);
-  if (endpoint && endpoint->transport == Endpoint::Transport::inherited) {
-    endpoint =
-        fail(Errc::invalid_argument, "a client connects to tcp://, udp:// or unix: addresses");
-  }
-  if (!endpoint) {
-    report(endpoint.error());
-    return kUsage;
-  }
   auto loop = Loop::create();
   if (!loop) return report_status(loop.error());
+  if (options.man) {
+    // It tells of the defaults, and not of what somebody has typed with it.
+    Session session(**loop, {});
+    std::cout << program_man_page(app, session);
+    return finish_results();
+  }
+  Result<Presets> presets = read_presets(options);
+  if (!presets) return wrong(presets.error().message);
+  if (Result<void> done = presets->apply(app); !done) return wrong(done.error().message);
+  auto endpoint = Endpoint::parse(settings.server);
+  if (!endpoint) return wrong(endpoint.error().message);
   Session session(**loop, *std::move(endpoint));
+  if (Result<void> done = check_presets(*presets, session); !done) {
+    return wrong(done.error().message);
+  }
+  settings.presets = std::make_shared<const Presets>(*std::move(presets));
   const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);

@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/config.h"
 
-#include <toml++/toml.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "cleave/bin/exec_file.h"
+#include "cleave/bin/man_page.h"
+#include "cleave/bin/toml_file.h"
 #include "cleave/core/endpoint.h"
 
 namespace cleave {
 inline namespace v0 {
 namespace {
-
-// Far more than any configuration needs; a wrong name may lead to anything.
-constexpr std::size_t kFileBytes = 1024 * 1024;
 
 tl::unexpected<Error> refuse(std::string sentence) {
   return fail(Errc::invalid_argument, std::move(sentence));
@@ -74,11 +69,6 @@ Result<void> set(T& target, Result<T> value, const std::string& place) {
 }
 
 // ---- The file -----------------------------------------------------------------------------------
-
-// Where something stands in the file: "cleaved.toml:12: log_level".
-std::string place_of(const std::string& name, const toml::key& key) {
-  return name + ":" + std::to_string(key.source().begin.line) + ": " + std::string(key.str());
-}
 
 Result<std::string> string_from(const toml::node& node) {
   if (const auto text = node.value_exact<std::string>()) return *text;
@@ -162,20 +152,6 @@ Result<void> read_key(const toml::key& key, const toml::node& node, const std::s
   return refuse(place + ": there is no such key");
 }
 
-Result<std::string> read_file(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  std::string text(kFileBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!file.is_open() || file.bad()) {
-    return fail(Errc::io_error, name + ": cannot be read: " + std::strerror(errno));
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kFileBytes) {
-    return refuse(name + ": expected at most " + std::to_string(kFileBytes) + " bytes");
-  }
-  return text;
-}
-
 // ---- The whole ----------------------------------------------------------------------------------
 
 Result<void> apply(const CommandLine& options, Config& config) {
@@ -206,7 +182,7 @@ Result<void> apply(const CommandLine& options, Config& config) {
 
 Result<void> read_commands(Config& config) {
   if (config.exec.mode != ExecMode::named) return {};
-  const Result<std::string> text = read_file(config.exec_file);
+  const Result<std::string> text = read_text_file(config.exec_file);
   if (!text) return refuse("exec: expected off, shell or a file; " + text.error().message);
   Result<NamedCommands> commands = parse_exec_file(*text, config.exec_file);
   if (!commands) return fail(std::move(commands.error()));
@@ -242,12 +218,48 @@ Result<void> check_listeners(const Config& config) {
   return {};
 }
 
+// ---- What is told of the program
+// ------------------------------------------------------------------
+
+const cli::Manual& manual() {
+  static const cli::Manual manual = {
+      .name = "cleaved",
+      .usage = "[OPTIONS]",
+      .summary = "serves files, programs and text to Cleave's clients",
+      .about =
+          "Without options it listens on tcp://127.0.0.1:8080, keeps files under ./file_upload, "
+          "and "
+          "runs no programs. When it serves, standard output has a line for each listener and then "
+          "ready; the log goes to standard error."};
+  return manual;
+}
+
+std::string man_page_of(const CLI::App& app) {
+  std::vector<cli::TermList> lists = cli::terms_of(app);
+  lists.push_back(
+      {"Signals",
+       {{"SIGTERM, SIGINT", "Stop in order: what runs is finished; the second one stops at once"},
+        {"SIGHUP", "Read the file of --config again, all of it or nothing"}}});
+  lists.push_back({"Exit status",
+                   {{"0", "Stopped in order"},
+                    {"1", "Could not serve, or stopped with requests cut off"},
+                    {"2", "Wrong usage or configuration"}}});
+  lists.push_back({"Environment",
+                   {{"LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES", "Sockets of the service manager"},
+                    {"NOTIFY_SOCKET", "Where the service manager is told how it goes"}}});
+  lists.push_back({"See also", {{"cleave(1), cleave-bench(1)", "The clients"}}});
+  return cli::man_page(manual(), lists);
+}
+
 }  // namespace
 
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   CommandLine parsed;
-  CLI::App app("cleaved: serves files, programs and text transformations to Cleave clients");
-  app.set_version_flag("--version", "cleaved " CLEAVE_VERSION);
+  bool man = false;
+  CLI::App app("", "cleaved");
+  app.set_help_flag("-h,--help", "Show this");
+  app.set_version_flag("--version", "cleaved " CLEAVE_VERSION, "Show the version");
+  app.add_flag("--man", man, "Write the man page")->group("");
   app.add_option("--config", parsed.config, "Read this TOML file; options override its keys")
       ->type_name("FILE");
   app.add_option("--listen", parsed.listen,
@@ -280,30 +292,25 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
                  "debug, info, warning, error or off (default info)")
       ->type_name("LEVEL");
   app.add_flag("--check", parsed.check, "Check the configuration, and exit");
-  app.get_formatter()->column_width(28);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    parsed.print = app.help();
+    parsed.print = cli::help_page(manual(), cli::terms_of(app), cli::page_width());
   } catch (const CLI::CallForVersion&) {
     parsed.print = app.version() + "\n";
   } catch (const CLI::ParseError& error) {
     return refuse(std::string(error.what()) + " (see cleaved --help)");
   }
+  if (man) parsed.print = man_page_of(app);
   return parsed;
 }
 
 Result<Config> parse_config(std::string_view toml, const std::string& name) {
   Config config;
-  try {
-    const toml::table table = toml::parse(toml, name);
-    for (const auto& [key, node] : table) {
-      Result<void> done = read_key(key, node, name, config);
-      if (!done) return fail(done.error());
-    }
-  } catch (const toml::parse_error& error) {
-    return refuse(name + ":" + std::to_string(error.source().begin.line) + ": " +
-                  std::string(error.description()));
+  const Result<toml::table> table = parse_toml(toml, name);
+  if (!table) return fail(table.error());
+  for (const auto& [key, node] : *table) {
+    if (Result<void> done = read_key(key, node, name, config); !done) return fail(done.error());
   }
   return config;
 }
@@ -311,7 +318,7 @@ Result<Config> parse_config(std::string_view toml, const std::string& name) {
 Result<Config> load_config(const CommandLine& command_line) {
   Result<Config> config = Config();
   if (!command_line.config.empty()) {
-    config = read_file(command_line.config).and_then([&](const std::string& text) {
+    config = read_text_file(command_line.config).and_then([&](const std::string& text) {
       return parse_config(text, command_line.config);
     });
     if (!config) return config;

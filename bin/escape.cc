@@ -6,75 +6,76 @@
 #include <cstddef>
 #include <cstdio>
 
+#include "cleave/protocol/utf8.h"
+
 namespace cleave {
 inline namespace v0 {
 namespace {
 
-struct CodePoint {
-  char32_t value;
-  std::size_t bytes;  // 0: what stands here is not UTF-8
+struct Range {
+  char32_t first;
+  char32_t last;
 };
-
-// The shape of a sequence, by its first byte; the smallest value keeps out overlong forms.
-struct Lead {
-  unsigned char mask;
-  unsigned char mark;
-  std::size_t bytes;
-  char32_t smallest;
+constexpr std::array kHidden = {
+    Range{0x00, 0x1F},       Range{0x7F, 0x9F},      // control characters, of both sets
+    Range{0xAD, 0xAD},       Range{0x61C, 0x61C},    // the soft hyphen; a mark of direction
+    Range{0x180E, 0x180E},   Range{0x200B, 0x200F},  // of no width, and marks of direction
+    Range{0x2028, 0x202E},                           // ends of lines, overrides of direction
+    Range{0x2060, 0x206F},                           // of no width, isolates of direction
+    Range{0xFEFF, 0xFEFF},   Range{0xFFF9, 0xFFFB},  // byte order, marks of annotations
+    Range{0xE0000, 0xE007F},                         // tags
 };
-constexpr std::array<Lead, 4> kLeads = {
-    {{0x80, 0x00, 1, 0}, {0xE0, 0xC0, 2, 0x80}, {0xF0, 0xE0, 3, 0x800}, {0xF8, 0xF0, 4, 0x10000}}};
-
-CodePoint decode(std::string_view text) noexcept {
-  const auto first = static_cast<unsigned char>(text.front());
-  for (const Lead& lead : kLeads) {
-    if ((first & lead.mask) != lead.mark) continue;
-    if (text.size() < lead.bytes) break;
-    char32_t value = first & static_cast<unsigned char>(~lead.mask);
-    for (const char next : text.substr(1, lead.bytes - 1)) {
-      const auto byte = static_cast<unsigned char>(next);
-      if ((byte & 0xC0) != 0x80) return {0, 0};
-      value = value << 6 | (byte & 0x3F);
-    }
-    const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-    if (value < lead.smallest || value > 0x10FFFF || surrogate) break;
-    return {value, lead.bytes};
-  }
-  return {0, 0};
-}
-
-// Controls move the cursor of a terminal or end a line; the marks of writing direction make a line
-// read as something else.
-bool is_hidden(char32_t value) noexcept {
-  return value < 0x20 || (value >= 0x7F && value <= 0x9F) || (value >= 0x200B && value <= 0x200F) ||
-         (value >= 0x2028 && value <= 0x202E) || (value >= 0x2066 && value <= 0x2069) ||
-         value == 0xFEFF;
-}
 
 }  // namespace
 
+CodePoint first_code_point(std::string_view text) noexcept {
+  const std::size_t bytes = utf8_character_size(text);
+  const auto first = static_cast<unsigned char>(text.front());
+  if (bytes < 2) return {first, bytes};
+  // As many bits at the top as there are bytes, and a zero.
+  char32_t value = first & (0x7FU >> bytes);
+  for (const char next : text.substr(1, bytes - 1)) {
+    value = value << 6U | (static_cast<unsigned char>(next) & 0x3FU);
+  }
+  return {value, bytes};
+}
+
+bool is_hidden(char32_t value) noexcept {
+  return std::ranges::any_of(
+      kHidden, [value](const Range& range) { return value >= range.first && value <= range.last; });
+}
+
+void append_json_escape(std::string& out, char32_t value) {
+  const auto append = [&out](char32_t half) {
+    std::array<char, 8> text{};
+    std::snprintf(text.data(), text.size(), "\\u%04x", static_cast<unsigned>(half & 0xFFFF));
+    out += text.data();
+  };
+  if (value <= 0xFFFF) return append(value);
+  append(0xD800 + ((value - 0x10000) >> 10U));
+  append(0xDC00 + (value & 0x3FF));
+}
+
 void append_escaped(std::string& out, std::string_view text, std::size_t limit) {
   while (!text.empty()) {
-    const CodePoint point = decode(text);
-    const std::string_view raw = text.substr(0, std::max<std::size_t>(point.bytes, 1));
-    std::array<char, 12> escape = {};
-    std::string_view piece = raw;
+    const CodePoint point = first_code_point(text);
+    std::string_view raw = text.substr(0, std::max<std::size_t>(point.bytes, 1));
+    text.remove_prefix(raw.size());
+    std::string escape;
     if (point.bytes == 0) {
-      piece = "\\ufffd";
+      escape = "\\ufffd";
     } else if (is_hidden(point.value)) {
-      std::snprintf(escape.data(), escape.size(), "\\u%04x", static_cast<unsigned>(point.value));
-      piece = escape.data();
-    } else if (point.value == '"') {
-      piece = "\\\"";
-    } else if (point.value == '\\') {
-      piece = "\\\\";
+      append_json_escape(escape, point.value);
+    } else if (point.value == '"' || point.value == '\\') {
+      escape = "\\";
+      escape += raw;
     }
-    if (out.size() + piece.size() > limit) {
+    if (!escape.empty()) raw = escape;
+    if (out.size() + raw.size() > limit) {
       out.append("…");
       return;
     }
-    out.append(piece);
-    text.remove_prefix(raw.size());
+    out.append(raw);
   }
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/exec_file.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "cleave/bin/toml_file.h"
 
 namespace cleave {
 inline namespace v0 {
@@ -195,25 +195,20 @@ Result<NamedCommand> read_command(const toml::table& toml, const std::string& pl
 
 Result<NamedCommands> parse_exec_file(std::string_view toml, const std::string& name) {
   NamedCommands commands;
-  try {
-    const toml::table file = toml::parse(toml, name);
-    Table table(file, name);
-    const toml::table* const listed = table.take_table("commands");
-    if (Result<void> read = table.finish(); !read) return fail(std::move(read.error()));
-    if (listed == nullptr || listed->empty()) {
-      return wrong(name + ": expected tables [commands.NAME], there is none");
-    }
-    for (const auto& [key, node] : *listed) {
-      const std::string place =
-          name + ":" + std::to_string(key.source().begin.line) + ": " + std::string(key.str());
-      if (!node.is_table()) return wrong(place + ": expected a table");
-      Result<NamedCommand> command = read_command(*node.as_table(), place);
-      if (!command) return fail(std::move(command.error()));
-      commands.emplace(std::string(key.str()), *std::move(command));
-    }
-  } catch (const toml::parse_error& error) {
-    return wrong(name + ":" + std::to_string(error.source().begin.line) + ": " +
-                 std::string(error.description()));
+  const Result<toml::table> file = parse_toml(toml, name);
+  if (!file) return fail(file.error());
+  Table table(*file, name);
+  const toml::table* const listed = table.take_table("commands");
+  if (Result<void> read = table.finish(); !read) return fail(std::move(read.error()));
+  if (listed == nullptr || listed->empty()) {
+    return wrong(name + ": expected tables [commands.NAME], there is none");
+  }
+  for (const auto& [key, node] : *listed) {
+    const std::string place = place_of(name, key);
+    if (!node.is_table()) return wrong(place + ": expected a table");
+    Result<NamedCommand> command = read_command(*node.as_table(), place);
+    if (!command) return fail(std::move(command.error()));
+    commands.emplace(std::string(key.str()), *std::move(command));
   }
   return commands;
 }

@@ -70,8 +70,8 @@ BlockingClient::~BlockingClient() = default;
 
 Result<Answer> BlockingClient::call(Call call) {
   std::optional<Result<Answer>> outcome;
-  loop_->step();  // the loop has stood still: see what has become of the connection
-  client_->call(std::move(call),
+  loop().step();  // the loop has stood still: see what has become of the connection
+  client().call(std::move(call),
                 [&outcome](Result<Answer> answer) { outcome = std::move(answer); });
   wait_until([&outcome] { return outcome.has_value(); });
   return std::move(*outcome);
@@ -80,14 +80,14 @@ Result<Answer> BlockingClient::call(Call call) {
 Result<Ref<const Header>> BlockingClient::call(Call call,
                                                UniqueFunction<bool(std::string_view)> on_body) {
   Passing::Shared shared{.on_body = std::move(on_body)};
-  loop_->step();
-  shared.call = client_->start(std::move(call), std::make_unique<Passing>(shared));
+  loop().step();
+  shared.call = client().start(std::move(call), std::make_unique<Passing>(shared));
   wait_until([&shared] { return shared.outcome.has_value(); });
   return std::move(*shared.outcome);
 }
 
 void BlockingClient::wait_until(UniqueFunction<bool()> done) {
-  while (!done()) loop_->step_waiting();
+  while (!done()) loop().step_waiting();
 }
 
 }  // namespace v0

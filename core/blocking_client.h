@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cassert>
 #include <memory>
 #include <string_view>
 
@@ -24,7 +25,8 @@ inline namespace v0 {
 // It owns a loop and runs it for the time of a call. No thread is made, no signal handled, and
 // nothing happens between calls: a connection that breaks meanwhile is noticed by the next call. (A
 // body that is a file is fetched by libuv's pool, which then has threads.) Used by one thread at a
-// time, and not from inside its own callbacks.
+// time. A call from inside one of its own callbacks, and the use of one that was moved from, are
+// bugs, which an assert finds.
 //
 // Behind it is a ReconnectingClient: what is said there of `idempotent`, of attempts and of
 // `timeout` holds here. A call without a `timeout` blocks for as long as the connection stands, so
@@ -51,9 +53,16 @@ class CLEAVE_API BlockingClient {
                                                UniqueFunction<bool(std::string_view)> on_body);
 
   // What is behind it, for what has no blocking call of its own. wait_until() turns the loop until
-  // `done` says so.
-  [[nodiscard]] ReconnectingClient& client() noexcept { return *client_; }
-  [[nodiscard]] Loop& loop() noexcept { return *loop_; }
+  // `done` says so, which it asks after every turn; a limit of time is a Timer that `done` looks
+  // at.
+  [[nodiscard]] ReconnectingClient& client() noexcept {
+    assert(client_ && "a BlockingClient was used after it was moved");
+    return *client_;
+  }
+  [[nodiscard]] Loop& loop() noexcept {
+    assert(loop_ && "a BlockingClient was used after it was moved");
+    return *loop_;
+  }
   void wait_until(UniqueFunction<bool()> done);
 
  private:

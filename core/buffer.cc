@@ -10,17 +10,21 @@
 namespace cleave {
 inline namespace v0 {
 
+const char Buffer::kMoved = 0;
+
 Buffer::Buffer(Ref<Block> block, std::string_view bytes) noexcept
     : block_(std::move(block)), data_(bytes.data()), size_(bytes.size()) {}
 
+Buffer::Buffer() noexcept = default;
+
 Buffer::Buffer(Buffer&& other) noexcept
     : block_(std::move(other.block_)),
-      data_(std::exchange(other.data_, nullptr)),
+      data_(std::exchange(other.data_, &kMoved)),
       size_(std::exchange(other.size_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   block_ = std::move(other.block_);
-  data_ = std::exchange(other.data_, nullptr);
+  data_ = std::exchange(other.data_, &kMoved);
   size_ = std::exchange(other.size_, 0);
   return *this;
 }
@@ -34,18 +38,19 @@ Buffer Buffer::own(std::string bytes) {
 }
 
 Buffer Buffer::share() const {
-  return Buffer(block_, bytes());
+  const std::string_view all = bytes();
+  return Buffer(block_, all);
 }
 
 Buffer Buffer::take_front(std::size_t size) {
-  assert(size <= size_ && "more was taken from a Buffer than is in it");
+  assert(size <= this->size() && "more was taken from a Buffer than is in it");
   Buffer front(block_, {data_, size});
   drop_front(size);
   return front;
 }
 
 void Buffer::drop_front(std::size_t size) noexcept {
-  assert(size <= size_ && "more was taken from a Buffer than is in it");
+  assert(size <= this->size() && "more was taken from a Buffer than is in it");
   data_ += size;
   size_ -= size;
   if (size_ == 0) block_ = {};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,10 +24,11 @@ class Link;   // core/link.h: the connection that a Chunk came by
 // Cleave's back-pressure: move a Buffer to whoever is slow, and the sender is slowed down.
 //
 // Used and destroyed on the loop's thread (a worker may read the bytes of a Buffer that the loop
-// keeps alive). May outlive its connection and its server, not its loop.
+// keeps alive). May outlive its connection and its server, not its loop. One that was moved from
+// can be destroyed or assigned to; any other use of it is a bug, which an assert finds.
 class CLEAVE_API Buffer {
  public:
-  Buffer() noexcept = default;
+  Buffer() noexcept;  // an empty one
   Buffer(Buffer&&) noexcept;
   Buffer& operator=(Buffer&&) noexcept;
   ~Buffer();
@@ -36,9 +38,12 @@ class CLEAVE_API Buffer {
   [[nodiscard]] static Buffer copy_of(std::string_view bytes) { return own(std::string(bytes)); }
 
   // Valid until the buffer is destroyed or moved from, or its front is taken off.
-  [[nodiscard]] std::string_view bytes() const noexcept { return {data_, size_}; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] std::string_view bytes() const noexcept { return {data_, size()}; }
+  [[nodiscard]] std::size_t size() const noexcept {
+    assert(data_ != &kMoved && "a Buffer was used after it was moved");
+    return size_;
+  }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
   // The same bytes as a buffer of their own (the memory is shared, not copied).
   [[nodiscard]] Buffer share() const;
@@ -52,6 +57,9 @@ class CLEAVE_API Buffer {
   friend class Chunk;
   friend class Link;
   Buffer(Ref<Block> block, std::string_view bytes) noexcept;
+
+  // Where the bytes of what was moved from are, so that the bug is found and nothing else happens.
+  static const char kMoved;
 
   Ref<Block> block_;
   const char* data_ = nullptr;

@@ -97,7 +97,7 @@ class CLEAVE_API CallHandle {
 
 // A connection to a server, for any number of requests at once (each gets an `id`). Used and
 // destroyed on the loop's thread. Destroying it closes the connection; calls that run end with
-// `unavailable`.
+// `unavailable`, from inside.
 class CLEAVE_API Client {
  public:
   using Connected = UniqueFunction<void(Result<std::unique_ptr<Client>>)>;

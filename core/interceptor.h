@@ -23,6 +23,10 @@ inline namespace v0 {
 //       }
 //     };
 //
+// A handler finds the user as `request.attached<User>()`. before() decides at once, by what is at
+// hand. Where the decision has to be fetched (from a database, from another server), keep what was
+// fetched earlier, or let the handler ask: one of the shape *later* keeps its token until it knows.
+//
 // An Observer sees more and can do less: it is told of everything, connections and refusals too,
 // and decides nothing. An Interceptor is asked, and only about what a handler is to see: a request
 // that the server refuses by itself (there is no such command, an argument is wrong, the body is

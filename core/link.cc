@@ -170,7 +170,7 @@ void Link::read_some() {
 
 void Link::decode_held() {
   if (closed()) return;
-  const Buffer held = std::move(held_);
+  const Buffer held = std::exchange(held_, {});
   std::string_view input = held.bytes();
   reading_ = held.block_;
   decode(input);

@@ -29,7 +29,8 @@ struct ReconnectingOptions {
 // A client that keeps one connection to a server and makes another when that has broken: when it is
 // first used, and when a call is made or repeated and there is none. It never connects of its own
 // accord. Any number of calls run at once, as of a Client. Used and destroyed on the loop's thread.
-// Destroyed, it closes the connection; calls that run end with `unavailable`.
+// Destroyed, it closes the connection; calls that run end with `unavailable`, from inside its
+// destructor. May be destroyed in a callback of its own.
 //
 //     auto client = ReconnectingClient::create(loop, "tcp://127.0.0.1:8080").value();
 //     client->call({.cmd = "stat",
@@ -58,7 +59,9 @@ struct ReconnectingOptions {
 class CLEAVE_API ReconnectingClient {
  public:
   // Makes a connection and calls back once, later and not from inside. Where it goes is its own
-  // affair: to one of several servers in turn, through a tunnel, or into a test.
+  // affair: to one of several servers in turn, through a tunnel, or into a test. It has to end by
+  // itself: as long as it has not called back, what waits for a connection waits, a call until its
+  // `timeout`.
   using Connect = UniqueFunction<void(Client::Connected)>;
 
   // For a `tcp://` or `unix:` URL with the wire frame; `invalid_argument` for any other. Does not
@@ -76,14 +79,15 @@ class CLEAVE_API ReconnectingClient {
   CallHandle call(Call call, UniqueFunction<void(Result<Answer>)> done);
   CallHandle start(Call call, std::unique_ptr<ReplyHandler> handler);
 
-  // Connects now if there is no connection, once; `done` is called later. For programs that want to
-  // know at their start whether anybody is there.
+  // Connects now if there is no connection, once; `done` is called later, with the error of that
+  // one attempt. For programs that want to know at their start whether anybody is there.
   void connect(UniqueFunction<void(Result<void>)> done);
   // There is a connection, as far as is known.
   [[nodiscard]] bool connected() const noexcept;
   // Called whenever a connection has been made.
   void on_connect(UniqueFunction<void()> callback);
-  // Ends the connection with a reset, and all calls with `cancelled`. A later call connects anew.
+  // Ends the connection with a reset, and all calls with `cancelled`, from inside. A later call
+  // connects anew.
   void reset();
 
   [[nodiscard]] Loop& loop() const noexcept;

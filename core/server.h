@@ -82,8 +82,9 @@ class CLEAVE_API Server {
   // Stops in order: closes the listeners, refuses new requests with `unavailable`, lets the running
   // ones finish, then closes each connection. After `limits.drain_timeout_ms` what still runs is
   // cancelled (reason draining), and after `cancel_grace_ms` more the rest is closed. `done(clean)`
-  // comes when nothing is left; clean is false if anything had to be cancelled. A drain that is
-  // under way is not begun again, and `done` not called.
+  // comes when nothing is left, later and not from inside; clean is false if anything had to be
+  // cancelled. It does not come if the server is destroyed first. A drain that is under way, or
+  // over, is not begun again and keeps its time; this `done` comes beside the first one.
   void drain(UniqueFunction<void(bool clean)> done);
   // The same with a time of its own in place of the limit.
   void drain(Millis timeout, UniqueFunction<void(bool clean)> done);
@@ -92,7 +93,9 @@ class CLEAVE_API Server {
   // The bytes that are held for all peers now; see Limits::memory_bytes.
   [[nodiscard]] std::uint64_t memory() const noexcept;
   [[nodiscard]] const Limits& limits() const noexcept;
-  // In effect for what begins after it; connections keep none of the old ones.
+  // At any time. Connections that there are already go by the new limits too, but what has begun
+  // goes on by the old ones: a request with its deadline, a body with the size that was agreed to,
+  // a connection above a lower `max_connections`.
   void set_limits(const Limits& limits);
 
  private:

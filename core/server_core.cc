@@ -311,14 +311,14 @@ void ServerCore::relieve(Time now) {
 }
 
 void ServerCore::drain(Millis timeout, UniqueFunction<void(bool clean)> done) {
-  if (draining_) return;
   const Ref<ServerCore> guard(this);  // the observer may end the server
-  draining_ = true;
-  drained_ = std::move(done);
-  close_listeners();
-  if (shut_) return;
-  drain_timer_.start(timeout);
-  for (const Ref<Connection>& connection : connections_) connection->drain();
+  drained_.push_back(std::move(done));
+  if (!std::exchange(draining_, true)) {
+    close_listeners();
+    if (shut_) return;
+    drain_timer_.start(timeout);
+    for (const Ref<Connection>& connection : connections_) connection->drain();
+  }
   loop_.post([core = Ref<ServerCore>(this)] { core->drained_if_empty(); });
 }
 
@@ -342,15 +342,16 @@ void ServerCore::drain_deadline() {
 }
 
 void ServerCore::drained_if_empty() {
-  if (!draining_ || !connections_.empty() || !orphans_.empty() || !drained_) return;
+  if (!draining_ || !connections_.empty() || !orphans_.empty()) return;
   drain_timer_.stop();
-  loop_.post(
-      [done = std::exchange(drained_, nullptr), clean = drain_clean_]() mutable { done(clean); });
+  for (auto& done : std::exchange(drained_, {})) {
+    loop_.post([done = std::move(done), clean = drain_clean_]() mutable { done(clean); });
+  }
 }
 
 void ServerCore::shut() {
   shut_ = true;
-  drained_ = nullptr;
+  drained_.clear();
   drain_timer_.stop();
   sweep_timer_.stop();
   for (const Ref<DatagramListener>& listener : datagram_listeners_) listener->abandon();

@@ -137,7 +137,7 @@ class ServerCore final : public RefCounted<ServerCore>, private Listener::Events
   std::vector<Ref<Exchange>> orphans_;
   Timer sweep_timer_;
   Timer drain_timer_;
-  UniqueFunction<void(bool clean)> drained_;
+  std::vector<UniqueFunction<void(bool clean)>> drained_;
   bool draining_ = false;
   bool shut_ = false;
   bool drain_clean_ = true;

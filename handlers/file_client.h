@@ -28,7 +28,8 @@ inline namespace v0 {
 // Files are opened, read, written and renamed by workers (Lane::disk), so the loop does not wait
 // for a disk.
 
-// Sees a transfer go on. Called on the loop's thread; must not end the transfer from inside.
+// Sees a transfer go on. Called on the loop's thread, in the middle of the work: to cancel or
+// destroy the FileTransfer, or its client, is for a later turn (Loop::post()).
 class FileObserver {
  public:
   virtual ~FileObserver() = default;
@@ -54,7 +55,8 @@ struct FileTransferOptions {
   // the file takes its place, of a get we do. Empty: xxh3 alone, which finds broken bits and no
   // forgery.
   std::string sha256 = {};
-  // Of each request, as Call::timeout. A put or a get is one, whatever the size.
+  // Of each request, as Call::timeout: each attempt to send or fetch the file is one, whatever the
+  // size, and has the whole time again. It is none for the whole: that is for cancel().
   std::optional<Millis> timeout = {};
   // Of the whole file. What waits here is a person or a batch, so it waits longer than a call does.
   RetryOptions retry = {

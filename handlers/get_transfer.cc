@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@ namespace {
 
 // How often a file is begun that becomes another one while it is fetched.
 constexpr int kBeginnings = 4;
+constexpr auto kMaxSize = std::numeric_limits<std::int64_t>::max();
 
 class GetTransfer final : public FileTransferCore {
  public:
@@ -204,12 +206,15 @@ class GetTransfer::Receiving final : public ReplyHandler {
   void on_frame(const Header& header) override {
     if (remote_ || !transfer_->running()) return;
     remote_ = RemoteFile::of(header);
-    if (!remote_) return;
+    if (!remote_) {
+      if (header.find("file_size")) refuse(header.integer("file_size", 0, kMaxSize).error());
+      return;
+    }
     if (expected_ && *remote_ != *expected_) return call_off(changed_);
     transfer_->observer().on_size(remote_->size);
   }
   void on_body(Chunk chunk) override {
-    if (changed_ || too_long_ || !transfer_->running()) return;
+    if (changed_ || too_long_ || nonsense_ || !transfer_->running()) return;
     // Bytes of nobody knows which file must not come behind those of ours.
     if (goes_on_ && !remote_) return call_off(changed_);
     received_ += chunk.size();
@@ -229,11 +234,17 @@ class GetTransfer::Receiving final : public ReplyHandler {
 
   [[nodiscard]] bool changed() const noexcept { return changed_; }
   [[nodiscard]] bool too_long() const noexcept { return too_long_; }
+  // What is wrong with the size that the server has said.
+  [[nodiscard]] const std::optional<Error>& nonsense() const noexcept { return nonsense_; }
   [[nodiscard]] const std::optional<RemoteFile>& remote() const noexcept { return remote_; }
 
  private:
   void call_off(bool& why) {
     why = true;
+    transfer_->call_off();
+  }
+  void refuse(const Error& error) {
+    nonsense_ = error;
     transfer_->call_off();
   }
 
@@ -244,6 +255,7 @@ class GetTransfer::Receiving final : public ReplyHandler {
   std::optional<RemoteFile> remote_;
   bool changed_ = false;
   bool too_long_ = false;
+  std::optional<Error> nonsense_;
 };
 
 void GetTransfer::fetch() {
@@ -263,6 +275,10 @@ void GetTransfer::fetched(const Outcome& outcome, const Receiving& receiving) {
                        outcome.result.error().code == Errc::invalid_argument;
   if (receiving.changed() || shorter) return changed();
   if (receiving.remote()) remote_ = receiving.remote();
+  if (receiving.nonsense()) {
+    useless();
+    return failed(*receiving.nonsense());
+  }
   if (receiving.too_long()) {
     useless();
     return failed(wrong_size("more"));

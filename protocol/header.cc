@@ -452,6 +452,7 @@ struct HeaderParser::State {
   std::uint64_t shapes = 0;  // that there were so far
   std::size_t newest = 0;    // of them: the last that was asked for
   std::size_t oldest = 0;
+  std::size_t fault_at = 0;
 };
 
 Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
@@ -464,6 +465,7 @@ Result<Ref<const Header>> HeaderParser::State::parse(std::string_view json) {
   }
   for (std::size_t i = 0; i < recent.size(); ++i) {
     if (!recent[i] || !has_other_digits(*recent[i], json)) continue;
+    fault_at = 0;
     Result<Ref<const Header>> header = with_other_digits(*recent[i], json);
     if (header) {
       newest = i;
@@ -579,6 +581,7 @@ Result<void> HeaderParser::State::read_frame(Header& header) {
 Result<Ref<const Header>> HeaderParser::State::parse_anew(std::string_view json) {
   const std::size_t first = json.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || json[first] != '{') {
+    if (first != std::string_view::npos) fault_at = first;
     return untrusted("a header must be one JSON object, and " +
                      (first == std::string_view::npos
                           ? "nothing but blanks"
@@ -592,6 +595,7 @@ Result<Ref<const Header>> HeaderParser::State::parse_anew(std::string_view json)
   constexpr unsigned kFlags =
       rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
   const rapidjson::ParseResult outcome = reader.Parse<kFlags>(stream, builder);
+  fault_at = outcome.IsError() ? outcome.Offset() : stream.Tell();
   if (!builder.refusal.empty()) {
     return untrusted(
         "the header has " + builder.refusal + " (byte " + std::to_string(outcome.Offset()) + ")",
@@ -605,6 +609,7 @@ Result<Ref<const Header>> HeaderParser::State::parse_anew(std::string_view json)
     return untrusted("the header's object ends before byte " + std::to_string(stream.Tell()) +
                      " of " + std::to_string(json.size()) + ", and a NUL follows it");
   }
+  fault_at = 0;
   if (Result<void> found = find_frame(*header); !found) return fail(std::move(found.error()));
   if (Result<void> read = read_frame(*header); !read) return fail(std::move(read.error()));
   header->shape_ = json.size() <= kRecentHeaderBytes ? ++shapes : 0;
@@ -619,6 +624,10 @@ HeaderParser& HeaderParser::operator=(HeaderParser&&) noexcept = default;
 Result<Ref<const Header>> HeaderParser::parse(std::string_view json) {
   assert(json.size() <= std::numeric_limits<std::uint32_t>::max());
   return state_->parse(json);
+}
+
+std::size_t HeaderParser::fault_at() const noexcept {
+  return state_->fault_at;
 }
 
 const HeaderLimits& HeaderParser::limits() const noexcept {

@@ -151,6 +151,9 @@ class CLEAVE_API HeaderParser {
   // The header, or a `protocol_error` that says what was expected, what came and where.
   // `json.size()` must be within `limits().header_bytes`: the length prefix is checked before.
   [[nodiscard]] Result<Ref<const Header>> parse(std::string_view json);
+  // Of the header that was refused last: the byte at which that was noticed; 0 where no single one
+  // is to blame.
+  [[nodiscard]] std::size_t fault_at() const noexcept;
 
   [[nodiscard]] const HeaderLimits& limits() const noexcept;
   // Takes effect with the next header.

@@ -7,7 +7,12 @@
 #include <cstdio>
 #include <iostream>
 
+#include "cleave/bin/client/encoding.h"
 #include "cleave/bin/client/invocation.h"
+#include "cleave/bin/client/nearest.h"
+#include "cleave/bin/client/pages.h"
+#include "cleave/bin/client/presets.h"
+#include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
 namespace {
@@ -15,25 +20,30 @@ namespace {
 constexpr unsigned kAny = kFrames | kFrameDatagrams | kBareStream | kBareDatagrams;
 
 constexpr std::array kCommands = {
-    Command{"echo", "TEXT...", "sends text there and back", kAny, run_echo},
-    Command{"upper", "TEXT...", "has ASCII letters made upper case", kAny, run_upper},
+    Command{"echo", "TEXT...", "sends text there and back", kAny, run_echo, kEchoPage},
+    Command{"upper", "TEXT...", "has ASCII letters made upper case", kAny, run_upper, kUpperPage},
     Command{"exec", "[--] ARGV... | --shell LINE | --name NAME [KEY=VALUE]...",
-            "runs a program on the server", kFrames | kBareStream, run_exec},
-    Command{"put", "FILE [NAME]", "stores a file", kFrames, run_put},
-    Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get},
-    Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls},
-    Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat},
-    Command{"rm", "NAME", "deletes a file", kFrames, run_rm},
-    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv},
+            "runs a program on the server", kFrames | kBareStream, run_exec, kExecPage},
+    Command{"put", "FILE [NAME]", "stores a file", kFrames, run_put, kPutPage},
+    Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get, kGetPage},
+    Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls, kLsPage},
+    Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat, kStatPage},
+    Command{"rm", "NAME", "deletes a file", kFrames, run_rm, kRmPage},
+    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv, kMvPage},
     Command{"verify", "NAME", "has a file read again and compared with its digest", kFrames,
-            run_verify},
-    Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping},
-    Command{"stats", "", "shows the server's counters", kFrames, run_stats},
-    Command{"limits", "", "shows the server's limits", kFrames, run_limits},
+            run_verify, kVerifyPage},
+    Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping,
+            kPingPage},
+    Command{"stats", "", "shows the server's counters", kFrames, run_stats, kStatsPage},
+    Command{"limits", "", "shows the server's limits", kFrames, run_limits, kLimitsPage},
     Command{"help", "[CMD]", "shows the commands that the server has, or one of them", kFrames,
-            run_help},
-    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames,
-            run_call},
+            run_help, kHelpPage},
+    Command{"call", "CMD [--header K=V]... [--body FILE|-]", "sends any request", kFrames, run_call,
+            kCallPage},
+    Command{"sticky", "[TEXT...]", "shows why messages stick together, and how frames part them",
+            kNoServer, run_sticky, kStickyPage},
+    Command{"decode", "[FILE]", "shows the frames of a byte stream", kNoServer, run_decode,
+            kDecodePage},
 };
 
 Carrier carrier_of(const Endpoint& server) {
@@ -44,17 +54,33 @@ Carrier carrier_of(const Endpoint& server) {
 
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
-// CLI11 knows only of the arguments that it parses itself; ours are partly passed on.
-class Usage final : public CLI::Formatter {
- public:
-  explicit Usage(std::string line) : line_(std::move(line)) {}
-  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
-    return "Usage: " + line_ + "\n";
-  }
+constexpr const char* kCommonGroup = "Options of every command";
 
- private:
-  std::string line_;
-};
+// A sentence where the system does not know it.
+std::string known_encoding(const std::string& name) {
+  const auto transcoder = Transcoder::create(name, terminal_encoding());
+  return transcoder ? "" : transcoder.error().message;
+}
+
+// A sentence where it is no number of seconds that can be waited for.
+std::string positive_seconds(const std::string& text) {
+  double seconds = 0;
+  // Not a number is less than nothing else, too.
+  if (CLI::detail::lexical_cast(text, seconds) && seconds >= 0.001 && seconds <= kLongestTimeout) {
+    return {};
+  }
+  return "expected seconds, from 0.001 to 1000000000, got '" + text + "'";
+}
+
+int unknown_command(const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.push_back(command.name);
+  const std::string_view meant = nearest(name, names);
+  const std::string question = meant.empty() ? "" : ", did you mean '" + std::string(meant) + "'?";
+  std::fprintf(stderr, "cleave: there is no command '%s'%s; see cleave --help\n",
+               printable(name).c_str(), question.c_str());
+  return kUsage;
+}
 
 }  // namespace
 
@@ -62,7 +88,29 @@ std::span<const Command> commands() noexcept {
   return kCommands;
 }
 
+Manual manual_of(const Command& command) {
+  return {.name = "cleave " + std::string(command.name),
+          .usage = "[OPTIONS] " + std::string(command.usage),
+          .summary = std::string(command.summary),
+          .about = command.page.about,
+          .examples = command.page.examples};
+}
+
+std::vector<TermList> command_lists() {
+  std::vector<TermList> lists;
+  for (const Command& command : kCommands) {
+    const std::string topic(command.page.topic);
+    auto list = std::ranges::find(lists, topic, &TermList::title);
+    if (list == lists.end()) list = lists.insert(lists.end(), {topic, {}});
+    list->terms.emplace_back(std::string(command.name) + " " + std::string(command.usage),
+                             command.summary);
+  }
+  return lists;
+}
+
 void add_common_options(CLI::App& app, Settings& settings) {
+  app.get_help_ptr()->group(kCommonGroup);
+  app.option_defaults()->group(kCommonGroup);
   app.add_option_function<double>(
          "--timeout",
          [&settings](double seconds) {
@@ -70,18 +118,22 @@ void add_common_options(CLI::App& app, Settings& settings) {
          },
          "End a request that takes longer")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.001, kLongestTimeout));
+      ->check(positive_seconds);
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
+  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
+      ->type_name("NAME")
+      ->check(known_encoding);
+  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
+  app.option_defaults()->group("Options");
 }
 
 int run_command(Session& session, const Settings& settings, std::vector<std::string> words) {
   const std::string name = words.front();
   const auto* command = std::ranges::find(kCommands, name, &Command::name);
   if (command == kCommands.end()) {
-    std::fprintf(stderr, "cleave: there is no command '%s'; see cleave --help\n", name.c_str());
-    return kUsage;
+    return unknown_command(name);
   }
   auto interrupts = session.watch_interrupts();
   if (!interrupts) return report_status(interrupts.error());
@@ -92,7 +144,7 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
 }
 
 void describe_command(const Command& command, Session& session,
-                      const std::function<void(const CLI::App&)>& visitor) {
+                      const std::function<void(CLI::App&)>& visitor) {
   Invocation invocation(command, session, {}, {});
   invocation.describe_to(visitor);
   command.run(invocation);
@@ -105,9 +157,11 @@ Invocation::Invocation(const Command& command, Session& in, const Settings& with
       command_(command),
       app_(std::string(command.summary), "cleave " + std::string(command.name)),
       words_(std::move(words)) {
-  app_.formatter(std::make_shared<Usage>("cleave " + std::string(command.name) + " [OPTIONS] " +
-                                         std::string(command.usage)));
+  app_.set_help_flag("-h,--help", "Show this");
   add_common_options(app_, settings);
+  // Those are in the settings already; what is the command's own says so where it can be preset.
+  for (CLI::Option* const option : app_.get_options()) option->configurable(false);
+  app_.option_defaults()->configurable(false);
 }
 
 std::optional<int> Invocation::parse() {
@@ -119,17 +173,22 @@ std::optional<int> Invocation::parse() {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::cout << app_.help() << std::flush;
-    return kOk;
+    std::cout << help_page(manual_of(command_), terms_of(app_), page_width());
+    return finish_results();
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
+  }
+  if (settings.presets) {
+    if (Result<void> preset = settings.presets->apply(app_); !preset) {
+      return usage_error(preset.error().message);
+    }
   }
   return carried();
 }
 
 std::optional<int> Invocation::carried() {
   const Carrier carrier = carrier_of(session.server());
-  if ((command_.carriers & carrier) != 0) return std::nullopt;
+  if ((command_.carriers & (carrier | kNoServer)) != 0) return std::nullopt;
   std::string names;
   for (const Command& command : kCommands) {
     if ((command.carriers & carrier) != 0) names += " " + std::string(command.name);
@@ -151,7 +210,8 @@ std::optional<int> Invocation::parse_leading(std::vector<std::string>& rest) {
 }
 
 int Invocation::usage_error(const std::string& sentence) {
-  std::fprintf(stderr, "cleave: %s; see %s --help\n", sentence.c_str(), app_.get_name().c_str());
+  std::fprintf(stderr, "cleave: %s; see %s --help\n", printable(sentence).c_str(),
+               app_.get_name().c_str());
   return kUsage;
 }
 

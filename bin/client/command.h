@@ -10,6 +10,7 @@
 
 #include "cleave/bin/client/session.h"
 #include "cleave/bin/client/settings.h"
+#include "cleave/bin/manual.h"
 
 namespace CLI {
 class App;
@@ -25,6 +26,14 @@ enum Carrier : unsigned {
   kFrameDatagrams = 2,  // a frame in a datagram
   kBareStream = 4,      // text, for a command that the server's listener names
   kBareDatagrams = 8,
+  kNoServer = 16,  // nothing, as it is all done here
+};
+
+// What is told of a command beside its options.
+struct CommandPage {
+  std::string_view topic = "Others";
+  std::string_view about = {};  // as Manual::about
+  std::span<const Example> examples = {};
 };
 
 // A command of the client: what is typed as `cleave NAME …` or at the prompt.
@@ -34,10 +43,16 @@ struct Command {
   std::string_view summary;  // one line
   unsigned carriers;         // by which it can be asked
   int (*run)(Invocation& invocation);
+  CommandPage page = {};
 };
 
 // All of them, in the order in which they are shown. Static storage.
 [[nodiscard]] std::span<const Command> commands() noexcept;
+
+// What --help and the man page tell of it.
+[[nodiscard]] Manual manual_of(const Command& command);
+// Their names with what they do, by topics.
+[[nodiscard]] std::vector<TermList> command_lists();
 
 // Runs one command from its words, name first, and returns its exit status. After it
 // session.may_hang() may be true.
@@ -46,7 +61,7 @@ struct Command {
 
 // Shows the visitor the arguments and options that a command has declared, and does not run it.
 void describe_command(const Command& command, Session& session,
-                      const std::function<void(const CLI::App&)>& visitor);
+                      const std::function<void(CLI::App&)>& visitor);
 
 // The options that stand before a command as well as behind it.
 void add_common_options(CLI::App& app, Settings& settings);

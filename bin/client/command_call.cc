@@ -8,30 +8,23 @@
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/request_members.h"
-#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/standard_input.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/text_writer.h"
 #include "cleave/handlers/file_source.h"
-#include "cleave/handlers/file_writer.h"
 
 namespace cleave::cli {
 namespace {
 
 class Printing final : public Sink {
  public:
-  explicit Printing(Session& session)
-      : session_(session),
-        writer_(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output",
-                [&session] { session.cancel(); }) {}
+  Printing(Session& session, const Settings& settings)
+      : writer_(session, settings, STDOUT_FILENO, "standard output") {}
   void on_body(Buffer bytes) override { writer_.write(std::move(bytes)); }
-  std::optional<Error> finish() {
-    session_.wait_until([this] { return writer_.idle(); });
-    return writer_.error();
-  }
+  std::optional<Error> finish() { return writer_.finish(); }
 
  private:
-  Session& session_;
-  FileWriter writer_;
+  TextWriter writer_;
 };
 
 }  // namespace
@@ -65,7 +58,7 @@ int run_call(Invocation& invocation) {
     if (!file) return report_status(file.error());
     call.body = std::shared_ptr<Source>(std::move(*file));
   }
-  Printing printing(session);
+  Printing printing(session, invocation.settings);
   const Outcome outcome = session.run(invocation.settings, std::move(call), printing);
   const std::optional<Error> not_written = printing.finish();
   if (!outcome.result) return report_status(outcome.result.error());

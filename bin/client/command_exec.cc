@@ -10,9 +10,8 @@
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/request_members.h"
-#include "cleave/bin/client/standard_descriptor.h"
 #include "cleave/bin/client/standard_input.h"
-#include "cleave/handlers/file_writer.h"
+#include "cleave/bin/client/text_writer.h"
 
 namespace cleave::cli {
 namespace {
@@ -20,12 +19,9 @@ namespace {
 // The child's two outputs, each to ours of the same name.
 class Streams final : public Sink {
  public:
-  explicit Streams(Session& session)
-      : session_(session),
-        out_(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output",
-             [&session] { session.cancel(); }),
-        err_(session.loop(), standard_descriptor(STDERR_FILENO), "standard error",
-             [&session] { session.cancel(); }) {}
+  Streams(Session& session, const Settings& settings)
+      : out_(session, settings, STDOUT_FILENO, "standard output"),
+        err_(session, settings, STDERR_FILENO, "standard error") {}
 
   void on_frame(const Header& header) override {
     current_ = header.string_or("stream", "stdout") == "stderr" ? &err_ : &out_;
@@ -34,15 +30,15 @@ class Streams final : public Sink {
 
   // Waits until everything is written; what went wrong here, if anything did.
   std::optional<Error> finish() {
-    session_.wait_until([this] { return out_.idle() && err_.idle(); });
-    return out_.error() ? out_.error() : err_.error();
+    const std::optional<Error> of_out = out_.finish();
+    const std::optional<Error> of_err = err_.finish();
+    return of_out ? of_out : of_err;
   }
 
  private:
-  Session& session_;
-  FileWriter out_;
-  FileWriter err_;
-  FileWriter* current_ = &out_;
+  TextWriter out_;
+  TextWriter err_;
+  TextWriter* current_ = &out_;
 };
 
 bool is_true(const Header* header, std::string_view member) {
@@ -113,7 +109,7 @@ int run_exec(Invocation& invocation) {
     }
     call.body = std::shared_ptr<Source>(std::move(*input));
   }
-  Streams streams(invocation.session);
+  Streams streams(invocation.session, invocation.settings);
   const Outcome outcome = invocation.session.run(invocation.settings, std::move(call), streams);
   if (auto error = streams.finish()) {
     report(*error);

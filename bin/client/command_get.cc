@@ -15,17 +15,6 @@
 namespace cleave::cli {
 namespace {
 
-constexpr const char* kAboutGet =
-    "The file takes its place when its size and its digest are right. When the network breaks, or\n"
-    "the server is busy or stops, it is tried again, within half a second and then ever later,\n"
-    "and goes on where it stopped. With -c so do later commands, with what is left in\n"
-    ".NAME.….part.\n\n"
-    "With -r the contents of NAME, of which . is the root, go into FILE. Nothing is written\n"
-    "outside, and no symbolic link in it is followed. What is not fetched is said, all others are\n"
-    "tried, and the exit status is that of the first failure.\n\n"
-    "  cleave get albums/photo.raw copy.raw\n"
-    "  cleave get -rc -P 4 albums";
-
 // Says what fetch() would do.
 Result<Transferred> plan_get(const Transfer& transfer) {
   if (transfer.options.no_clobber && exists(transfer.local)) return Transferred{.skipped = true};
@@ -62,7 +51,6 @@ int run_get(Invocation& invocation) {
       ->required();
   app.add_option("FILE", path, "Where to; - is standard output; default the last part of NAME");
   add_transfer_options(app, options);
-  app.footer(kAboutGet);
   if (auto status = invocation.parse()) return *status;
   Session& session = invocation.session;
   const Settings& settings = invocation.settings;

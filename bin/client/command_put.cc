@@ -19,16 +19,6 @@
 namespace cleave::cli {
 namespace {
 
-constexpr const char* kAboutPut =
-    "The server's digest is compared with the file's. When the network breaks, or the server is\n"
-    "busy or stops, it is tried again, within half a second and then ever later; a file of 16 MiB\n"
-    "or more goes on where it stopped. With -c so does any file, and so do later commands.\n\n"
-    "With -r the contents of FILE go into NAME, of which . is the root. Symbolic links are not\n"
-    "followed. What is not stored is said, all others are tried, and the exit status is that of\n"
-    "the first failure.\n\n"
-    "  cleave put photo.raw albums/photo.raw\n"
-    "  cleave put -rc -P 4 albums";
-
 int put_one_way(Invocation& invocation, const std::string& path, const std::string& name) {
   auto file = FileSource::open(invocation.session.loop(), LocalFile(path));
   if (!file) return report_status(file.error());
@@ -110,7 +100,6 @@ int run_put(Invocation& invocation) {
   app.add_flag("--one-way", one_way, "Expect no answer, as of servers that never give one");
   app.add_flag("--no-overwrite", options.no_overwrite, "Fail if there is a file of that name");
   add_transfer_options(app, options);
-  app.footer(kAboutPut);
   if (auto status = invocation.parse()) return *status;
 
   const bool special = options.resume || options.recursive || options.dry_run;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The commands of the file store that have no body worth speaking of.
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -12,11 +14,16 @@
 namespace cleave::cli {
 namespace {
 
-void print_results(const Header& header) {
+void print_line(std::string line) {
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stdout);  // it may hold a NUL
+}
+
+void print_results(const Header& header, bool raw) {
   for (const Value value : results(header)) {
-    std::string line = printable(value.name()) + ": ";
+    std::string line = shown(value.name(), raw) + ": ";
     if (value.kind() == Value::Kind::string) {
-      line += printable(value.text());
+      line += shown(value.text(), raw);
     } else {
       std::string json;
       append_json(json, value);
@@ -25,7 +32,7 @@ void print_results(const Header& header) {
     if (value.name() == "mtime_ms" && value.integer()) {
       line += " (" + local_time(*value.integer()) + ")";
     }
-    std::puts(line.c_str());
+    print_line(std::move(line));
   }
 }
 
@@ -43,7 +50,7 @@ int ask(Invocation& invocation, Call call, bool show) {
   if (invocation.settings.json) {
     std::puts(results_json(*outcome.header).c_str());
   } else if (show) {
-    print_results(*outcome.header);
+    print_results(*outcome.header, invocation.settings.raw);
   }
   return finish_results();
 }
@@ -56,12 +63,15 @@ int ask_about(Invocation& invocation, std::string cmd, bool show) {
   return ask(invocation, {.cmd = std::move(cmd), .members = Members().set("filename", name)}, show);
 }
 
-Result<void> print_entry(HeaderParser& parser, std::string_view line) {
+Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw) {
   auto entry = RemoteEntry::parse(parser, line);
   if (!entry) return fail(entry.error());
-  std::printf("%-9s %14llu  %s  %s\n", printable(entry->type).c_str(),
-              static_cast<unsigned long long>(entry->size), local_time(entry->mtime_ms).c_str(),
-              printable(entry->name).c_str());
+  std::string type = shown(entry->type, raw);
+  type.resize(std::max<std::size_t>(type.size(), 9), ' ');
+  std::array<char, 32> size{};
+  std::snprintf(size.data(), size.size(), " %14llu  ",
+                static_cast<unsigned long long>(entry->size));
+  print_line(type + size.data() + local_time(entry->mtime_ms) + "  " + shown(entry->name, raw));
   return {};
 }
 
@@ -98,8 +108,8 @@ int run_ls(Invocation& invocation) {
   HeaderParser parser;
   const Result<void> listed = list_directory(
       invocation.session, invocation.settings, without_slash(directory),
-      [&parser, json = invocation.settings.json](std::string_view line) -> Result<void> {
-        if (!json) return print_entry(parser, line);
+      [&parser, &settings = invocation.settings](std::string_view line) -> Result<void> {
+        if (!settings.json) return print_entry(parser, line, settings.raw);
         std::puts(json_line(line).c_str());
         return {};
       });

@@ -2,25 +2,35 @@
 // The commands that send a little and print what comes back.
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
-#include "cleave/bin/client/standard_descriptor.h"
+#include "cleave/bin/client/readable.h"
 #include "cleave/bin/client/text.h"
-#include "cleave/handlers/file_writer.h"
+#include "cleave/bin/client/text_writer.h"
 #include "cleave/protocol/header.h"
 
 namespace cleave::cli {
 namespace {
 
 // Waits until all of it has gone out.
-int print(Session& session, std::string text) {
-  FileWriter out(session.loop(), standard_descriptor(STDOUT_FILENO), "standard output", {});
+int print(Invocation& invocation, const Settings& settings, std::string text) {
+  TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
   out.write(Buffer::own(std::move(text)));
-  if (!session.wait_until([&out] { return out.idle(); })) return kInterrupted;
-  return out.error() ? report_status(*out.error()) : kOk;
+  if (const std::optional<Error> error = out.finish("\n")) return report_status(*error);
+  return invocation.session.interrupted() ? kInterrupted : kOk;
+}
+
+// What we have written ourselves, or servers as JSON, is UTF-8, whatever else they write. It has no
+// newline at its end.
+int print_utf8(Invocation& invocation, std::string text) {
+  Settings settings = invocation.settings;
+  settings.encoding.clear();
+  return print(invocation, settings, std::move(text));
 }
 
 int send_text(Invocation& invocation, std::string cmd) {
@@ -33,7 +43,7 @@ int send_text(Invocation& invocation, std::string cmd) {
   const Outcome outcome = invocation.session.run(
       invocation.settings, {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
   if (!outcome.result) return report_status(outcome.result.error());
-  return print(invocation.session, std::move(body) + "\n");
+  return print(invocation, invocation.settings, std::move(body));
 }
 
 // The JSON object that a command without arguments replies with.
@@ -45,20 +55,37 @@ Result<std::string> ask(Invocation& invocation, std::string cmd) {
   return body;
 }
 
+// Programs read JSON, and whoever sits at a terminal does not.
+bool for_people(const Invocation& invocation) {
+  return !invocation.settings.json && ::isatty(STDOUT_FILENO) == 1;
+}
+
+Result<Ref<const Header>> parse_description(std::string_view json) {
+  // It is no header, and may be longer than one.
+  constexpr std::uint32_t kMost = 16 * 1024 * 1024;
+  if (json.size() > kMost) return fail(Errc::too_large, "what the server says is too long");
+  return HeaderParser({.header_bytes = kMost, .depth = 16, .values = 1'000'000}).parse(json);
+}
+
+// What the server says of itself.
+int print_description(Invocation& invocation, const std::string& json) {
+  if (for_people(invocation)) {
+    if (auto parsed = parse_description(json)) {
+      return print_utf8(invocation, readable((*parsed)->root(), page_width()));
+    }
+  }
+  return print_utf8(invocation, json_line(json));
+}
+
 int show(Invocation& invocation, std::string cmd) {
   if (auto status = invocation.parse()) return *status;
   const Result<std::string> body = ask(invocation, std::move(cmd));
-  if (!body) return report_status(body.error());
-  return print(invocation.session, json_line(*body) + "\n");
+  return body ? print_description(invocation, *body) : report_status(body.error());
 }
 
 // The one of the server's commands that has this name, as JSON.
 Result<std::string> find_command(const std::string& help, const std::string& name) {
-  // It is no header, and may be longer than one.
-  constexpr std::uint32_t kMost = 16 * 1024 * 1024;
-  HeaderParser parser({.header_bytes = kMost, .depth = 16, .values = 1'000'000});
-  if (help.size() > kMost) return fail(Errc::too_large, "the server's help is too long");
-  const Result<Ref<const Header>> parsed = parser.parse(help);
+  const Result<Ref<const Header>> parsed = parse_description(help);
   if (!parsed) return fail(parsed.error());
   if (const auto commands = (*parsed)->find("commands")) {
     for (const Value command : *commands) {
@@ -70,6 +97,19 @@ Result<std::string> find_command(const std::string& help, const std::string& nam
     }
   }
   return fail(Errc::not_found, "the server has no command '" + name + "'");
+}
+
+// What can be typed here: all of our commands, or the one of a name, if there is one.
+std::string help_of_ours(Session& session, const std::string& name) {
+  if (name.empty()) return columns(command_lists(), page_width());
+  const auto all = commands();
+  const auto command = std::ranges::find(all, name, &Command::name);
+  std::string page;
+  if (command == all.end()) return page;
+  describe_command(*command, session, [&](const CLI::App& app) {
+    page = help_page(manual_of(*command), terms_of(app), page_width());
+  });
+  return page;
 }
 
 }  // namespace
@@ -93,10 +133,17 @@ int run_help(Invocation& invocation) {
   std::string name;
   invocation.app().add_option("CMD", name, "The one that is to be shown; default all");
   if (auto status = invocation.parse()) return *status;
+  const std::string ours =
+      for_people(invocation) ? help_of_ours(invocation.session, name) : std::string();
+  if (const int status = ours.empty() ? kOk : print_utf8(invocation, ours); status != kOk) {
+    return status;
+  }
   Result<std::string> text = ask(invocation, "help");
   if (text && !name.empty()) text = find_command(*text, name);
-  if (!text) return report_status(text.error());
-  return print(invocation.session, json_line(*text) + "\n");
+  if (text) return print_description(invocation, *text);
+  // Not every command of ours is one of the server's.
+  if (!ours.empty() && text.error().code == Errc::not_found) return kOk;
+  return report_status(text.error());
 }
 
 }  // namespace cleave::cli

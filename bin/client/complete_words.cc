@@ -19,7 +19,8 @@ void say_nothing_on_standard_error() {
   if (nowhere >= 0) ::dup2(nowhere, STDERR_FILENO);
 }
 
-void print(CLI::App& app, const Settings& settings, std::vector<std::string> words) {
+void print(CLI::App& app, const Settings& settings, std::vector<std::string> words,
+           const std::function<void()>& preset) {
   if (words.empty()) return;
   const std::string word = std::move(words.back());
   words.pop_back();
@@ -28,6 +29,7 @@ void print(CLI::App& app, const Settings& settings, std::vector<std::string> wor
   } catch (const CLI::Error&) {
     // What is typed so far need not be right.
   }
+  preset();
   auto loop = Loop::create();
   if (!loop) return;
   // Without a server that can be asked there is still all the rest.
@@ -44,10 +46,11 @@ void print(CLI::App& app, const Settings& settings, std::vector<std::string> wor
 
 }  // namespace
 
-void print_candidates(CLI::App& app, const Settings& settings, std::vector<std::string> words) {
+void print_candidates(CLI::App& app, const Settings& settings, std::vector<std::string> words,
+                      const std::function<void()>& preset) {
   say_nothing_on_standard_error();
   try {
-    print(app, settings, std::move(words));
+    print(app, settings, std::move(words), preset);
   } catch (const std::exception&) {
     // No candidates, then.
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,10 @@ namespace cleave::cli {
 // what there is to say of it. Ends the process with 0 whatever happens, with nothing on standard
 // error, and without waiting for anybody for much longer than a second.
 //
-// `app` has the options that stand before a command; parsed, they set the settings.
+// `app` has the options that stand before a command; parsed, they set the settings, and `preset`
+// sets those that are not among the words.
 [[noreturn]] void print_candidates(CLI::App& app, const Settings& settings,
-                                   std::vector<std::string> words);
+                                   std::vector<std::string> words,
+                                   const std::function<void()>& preset);
 
 }  // namespace cleave::cli

@@ -23,7 +23,7 @@ class Invocation {
              std::vector<std::string> words);
 
   // Has parse() show what is declared, and end the command.
-  void describe_to(std::function<void(const CLI::App&)> visitor) { visitor_ = std::move(visitor); }
+  void describe_to(std::function<void(CLI::App&)> visitor) { visitor_ = std::move(visitor); }
 
   CLI::App& app() noexcept { return app_; }
   // An exit status where there is nothing left to do: after --help, or a wrong usage that has been
@@ -45,7 +45,7 @@ class Invocation {
   const Command& command_;
   CLI::App app_;
   std::vector<std::string> words_;
-  std::function<void(const CLI::App&)> visitor_;
+  std::function<void(CLI::App&)> visitor_;
 };
 
 // The commands, by what they deal with.
@@ -64,5 +64,7 @@ int run_stats(Invocation& invocation);
 int run_limits(Invocation& invocation);
 int run_help(Invocation& invocation);
 int run_call(Invocation& invocation);
+int run_sticky(Invocation& invocation);
+int run_decode(Invocation& invocation);
 
 }  // namespace cleave::cli

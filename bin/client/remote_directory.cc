@@ -7,6 +7,12 @@
 #include <utility>
 
 namespace cleave::cli {
+namespace {
+
+// In a row: all that would have been in a page may have been deleted meanwhile.
+constexpr int kMostEmptyPages = 100;
+
+}  // namespace
 
 Result<RemoteEntry> RemoteEntry::parse(HeaderParser& parser, std::string_view line) {
   if (line.size() > parser.limits().header_bytes) {
@@ -29,6 +35,7 @@ Result<void> list_directory(Session& session, const Settings& settings,
                             const std::string& directory,
                             UniqueFunction<Result<void>(std::string_view line)> on_line) {
   std::optional<std::string> after;
+  int empty_pages = 0;
   while (true) {
     Call call{.cmd = "list"};
     if (!directory.empty()) call.members.set("filename", directory);
@@ -43,9 +50,13 @@ Result<void> list_directory(Session& session, const Settings& settings,
       if (auto passed = on_line(line); !passed) return passed;
     }
     const std::optional<Value> next = outcome.header->find("next");
-    // A server that sends us in a circle is not followed.
-    if (!next || !next->string() || (after && *next->string() <= *after)) return {};
-    after = std::string(*next->string());
+    if (!next) return {};
+    empty_pages = page.empty() ? empty_pages + 1 : 0;
+    const std::optional<std::string_view> name = next->string();
+    if (!name || (after && *name <= *after) || empty_pages > kMostEmptyPages) {
+      return fail(Errc::internal, "the server's list does not come to an end");
+    }
+    after = std::string(*name);
   }
 }
 

@@ -6,55 +6,59 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cleave/bin/escape.h"
 #include "cleave/protocol/members.h"
 
 namespace cleave::cli {
 
 namespace {
 
-// How many bytes the control character has that `text` begins with; 0: there is none. U+0080 to
-// U+009F are control characters too, and take two bytes.
-std::size_t control_size(std::string_view text) {
-  const auto byte = static_cast<unsigned char>(text.front());
-  if (byte < 0x20 || byte == 0x7F) return 1;
-  const bool second_set =
-      byte == 0xC2 && text.size() > 1 && (static_cast<unsigned char>(text[1]) & 0xE0U) == 0x80U;
-  return second_set ? 2 : 0;
-}
-
-void append_hex(std::string& out, const char* form, char byte) {
-  std::array<char, 7> hex{};
-  std::snprintf(hex.data(), hex.size(), form, static_cast<unsigned char>(byte));
-  out += hex.data();
+// Calls back for each character and for each byte that is none.
+template <typename Callback>
+void for_each_character(std::string_view text, const Callback& callback) {
+  while (!text.empty()) {
+    const CodePoint point = first_code_point(text);
+    const std::string_view bytes = text.substr(0, std::max<std::size_t>(point.bytes, 1));
+    callback(point, bytes);
+    text.remove_prefix(bytes.size());
+  }
 }
 
 }  // namespace
 
 std::string printable(std::string_view text) {
   std::string out;
-  while (!text.empty()) {
-    const std::size_t control = control_size(text);
-    for (const char byte : text.substr(0, control)) append_hex(out, "\\x%02x", byte);
-    if (control == 0) out += text.front();
-    text.remove_prefix(std::max<std::size_t>(control, 1));
-  }
+  for_each_character(text, [&out](const CodePoint& point, std::string_view bytes) {
+    const bool one_byte = point.bytes == 0 || point.value < 0x80;
+    if (point.bytes != 0 && !is_hidden(point.value)) {
+      out += bytes;
+    } else {
+      std::array<char, 16> escape{};
+      std::snprintf(escape.data(), escape.size(), one_byte ? "\\x%02x" : "\\u{%x}",
+                    static_cast<unsigned>(point.value));
+      out += escape.data();
+    }
+  });
   return out;
+}
+
+std::string shown(std::string_view text, bool raw) {
+  return raw ? std::string(text) : printable(text);
 }
 
 std::string json_line(std::string_view json) {
   std::string out;
-  while (!json.empty()) {
-    const std::size_t control = control_size(json);
-    const char last = json[std::max<std::size_t>(control, 1) - 1];
-    if (control == 0) {
-      out += last;
-    } else if (last == '\n' || last == '\r' || last == '\t') {
+  for_each_character(json, [&out](const CodePoint& point, std::string_view bytes) {
+    if (point.bytes == 0) {
+      out += "\\ufffd";
+    } else if (bytes == "\n" || bytes == "\r" || bytes == "\t") {
       out += ' ';  // as a blank between values, where alone JSON has them
+    } else if (is_hidden(point.value)) {
+      append_json_escape(out, point.value);
     } else {
-      append_hex(out, "\\u%04x", last);
+      out += bytes;
     }
-    json.remove_prefix(std::max<std::size_t>(control, 1));
-  }
+  });
   return out;
 }
 

@@ -13,9 +13,13 @@ namespace cleave::cli {
 
 // Text for people, and the little that is read from them.
 
-// With control characters written as \x1b, so that nothing that a server sends moves the cursor of
-// whoever reads it.
+// What a server has sent, as it may be shown to people: always UTF-8, and nothing in it moves the
+// cursor or makes the line read as another one. Control characters of ASCII, and bytes that are no
+// UTF-8, become `\x1b`; all others that would not be seen (is_hidden() in escape.h) become
+// `\u{202e}`. A backslash stays as it is: for what is to be read back there is JSON.
 [[nodiscard]] std::string printable(std::string_view text);
+// The same, unless the user wants it raw.
+[[nodiscard]] std::string shown(std::string_view text, bool raw);
 // JSON of a server's on one line, the same value, with what printable() escapes escaped as JSON has
 // it. Bytes that are no JSON come out as harmless.
 [[nodiscard]] std::string json_line(std::string_view json);

@@ -15,17 +15,20 @@ void add_transfer_options(CLI::App& app, TransferOptions& options) {
   app.add_option("-P,--parallel", options.connections, "How many connections at once")
       ->type_name("N")
       ->check(CLI::Range(1U, 64U))
+      ->configurable()
       ->capture_default_str();
   app.add_option("--retries", options.retries,
                  "How often to try again when the network or the server fails")
       ->type_name("N")
       ->check(CLI::Range(0U, 1'000U))
+      ->configurable()
       ->capture_default_str();
 }
 
 void say_plan(const Transfer& transfer, const std::string& from, const std::string& to) {
   if (transfer.settings.json) return;
-  transfer.progress.say(stdout, printable(from) + " -> " + printable(to));
+  const bool raw = transfer.settings.raw;
+  transfer.progress.say(stdout, shown(from, raw) + " -> " + shown(to, raw));
 }
 
 }  // namespace cleave::cli

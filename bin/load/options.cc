@@ -2,11 +2,13 @@
 #include "cleave/bin/load/options.h"
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "cleave/bin/client/request_members.h"
+#include "cleave/bin/man_page.h"
 
 namespace cleave::load {
 namespace {
@@ -24,24 +26,36 @@ constexpr double kSeconds = 1e6;  // eleven days
 constexpr double kRate = 1e9;     // as many as there are nanoseconds in a second
 constexpr std::uint64_t kRequests = 1'000'000'000'000;
 
-constexpr const char* kAfterwards =
-    "Closed loop: each connection has --depth requests in flight all the time, so a server that\n"
-    "stands still is asked nothing meanwhile. Open loop (--rate): requests are due by a schedule,\n"
-    "and latency counts from when they were due, whenever they could be sent.\n\n"
-    "With a --depth of 1 nearly all of a message's time is the system's, and servers look alike; "
-    "at\n"
-    "16 what the server itself takes shows, and beyond that little changes.\n\n"
-    "Headers: `repeated` uses the ids 0 to depth-1 of each connection again and again, as clients\n"
-    "do that keep a pool of them. `counting` gives each request another id, so that no header "
-    "comes\n"
-    "twice: the server has to parse every one. With --no-id all headers are the same bytes and\n"
-    "replies come in order: the fastest path, for servers that know a header again.\n\n"
-    "Replies are checked: their status always, and of echo and upper the body too.\n\n"
-    "Exit status: 0 ok, 1 replies that were errors or wrong, 2 usage, 5 network, 124 requests "
-    "that\n"
-    "were not answered in time, 130 interrupted. Ctrl-C ends the measurement early and reports "
-    "it;\n"
-    "a second one does not wait for replies.";
+constexpr std::array kExamples = {
+    cli::Example{"cleave-bench --duration 3 echo", "as fast as it goes"},
+    cli::Example{"cleave-bench --rate 1000 --duration 3 echo", "what users see at that rate"},
+};
+
+const cli::Manual& manual() {
+  static const cli::Manual manual = {
+      .name = "cleave-bench",
+      .usage = "[-s URL] [OPTIONS] [COMMAND] [--header NAME=VALUE]...",
+      .summary = "puts a server of Cleave's frames under load, and measures it",
+      .about =
+          "Closed loop: each connection has --depth requests in flight all the time, so a server "
+          "that stands still is asked nothing meanwhile. Open loop (--rate): requests are due by a "
+          "schedule, and latency counts from when they were due, whenever they could be sent.\n\n"
+          "With a --depth of 1 nearly all of a message's time is the system's, and servers look "
+          "alike; at 16 what the server itself takes shows, and beyond that little changes.\n\n"
+          "Headers: `repeated` uses the ids 0 to depth-1 of each connection again and again, as "
+          "clients do that keep a pool of them. `counting` gives each request another id, so that "
+          "no "
+          "header comes twice: the server has to parse every one. With --no-id all headers are the "
+          "same bytes and replies come in order: the fastest path, for servers that know a header "
+          "again.\n\n"
+          "Replies are checked: their status always, and of echo and upper the body too.\n\n"
+          "Exit status: 0 ok, 1 replies that were errors or wrong, 2 usage, 5 network, 124 "
+          "requests "
+          "that were not answered in time, 130 interrupted. Ctrl-C ends the measurement early and "
+          "reports it; a second one does not wait for replies.",
+      .examples = kExamples};
+  return manual;
+}
 
 Millis millis(double seconds) {
   return Millis(static_cast<Millis::rep>(std::ceil(seconds * 1'000)));
@@ -121,9 +135,11 @@ Result<Settings> settings_from(const CLI::App& app, const Words& words, Settings
 Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   Words words;
   Settings settings;
-  CLI::App app("Puts a server of Cleave's frames under load, and measures it.", "cleave-bench");
-  app.set_version_flag("--version", "cleave-bench " CLEAVE_VERSION);
-  app.footer(kAfterwards);
+  bool man = false;
+  CLI::App app("", "cleave-bench");
+  app.set_help_flag("-h,--help", "Show this");
+  app.set_version_flag("--version", "cleave-bench " CLEAVE_VERSION, "Show the version");
+  app.add_flag("--man", man, "Write the man page")->group("");
   app.add_option("COMMAND", settings.cmd, "What is asked for")->capture_default_str();
   app.add_option("-s,--server", words.server, "The server's address")
       ->envname("CLEAVE_SERVER")
@@ -182,12 +198,13 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    return CommandLine{.print = app.help()};
+    return CommandLine{.print = cli::help_page(manual(), cli::terms_of(app), cli::page_width())};
   } catch (const CLI::CallForVersion& version) {
     return CommandLine{.print = version.what() + std::string("\n")};
   } catch (const CLI::ParseError& error) {
     return fail(Errc::invalid_argument, error.what());
   }
+  if (man) return CommandLine{.print = cli::man_page(manual(), cli::terms_of(app))};
   Result<Settings> made = settings_from(app, words, std::move(settings));
   if (!made) return fail(made.error());
   return CommandLine{.settings = *std::move(made)};

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the programs share: a daemon of their own, and a client in a few lines."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -26,6 +27,23 @@ BIN = pathlib.Path(os.environ.get("CLEAVE_BIN_DIR", "build/bin")).resolve()
 CLEAVED = str(BIN / "cleaved")
 CLEAVE = str(BIN / "cleave")
 PREFIX = shlex.split(os.environ.get("CLEAVE_DAEMON_PREFIX", ""))
+
+
+def live_in_an_empty_house():
+    """What a developer has set for cleave, or keeps in files, is not for the tests."""
+    home = tempfile.mkdtemp(prefix="cleave-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ["HOME"] = home
+    for name in list(os.environ):
+        if name.startswith("XDG_") or name in ("CLEAVE_SERVER", "CLEAVE_PROFILE", "CLEAVE_CONFIG"):
+            del os.environ[name]
+    # Of options, as their names are told by the program itself.
+    page = subprocess.run([CLEAVE, "--man"], capture_output=True, text=True, check=False).stdout
+    for name in re.findall(r"^\.B (CLEAVE_\w+)$", page, re.MULTILINE):
+        os.environ.pop(name, None)
+
+
+live_in_an_empty_house()
 
 
 class Daemon:

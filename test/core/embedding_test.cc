@@ -156,6 +156,37 @@ TEST_CASE("a stop in order has a time of its own, and tells when it is over") {
   CHECK(server.connections() == 0);
 }
 
+TEST_CASE("whoever drains a server that drains already, or has drained, is told as the first one") {
+  const auto loop = Loop::create().value();
+  std::optional<ReplyToken> kept;
+  Router router;
+  router.add("wait", {.summary = "waits"},
+             later([&](const Request&, Buffer, ReplyToken token) { kept = std::move(token); }));
+  Server server(*loop, router);
+  const std::string url = server.listen("tcp://127.0.0.1:0").value();
+  std::unique_ptr<Client> client;
+  Client::connect(*loop, url, {}, [&](auto connected) {
+    client = std::move(connected).value();
+    client->call({.cmd = "wait"}, [](Result<Answer>) {});
+  });
+  turn_until(*loop, [&] { return kept.has_value(); });
+  std::vector<std::string> told;
+  const auto tell = [&](std::string who) {
+    return
+        [&told, who = std::move(who)](bool clean) { told.push_back(who + (clean ? " +" : " -")); };
+  };
+  server.drain(Millis(10), tell("first"));
+  server.drain(Millis(3'600'000), tell("second"));  // keeps the time of the first
+  CHECK(told.empty());
+  kept->on_cancel([&](CancelReason) { kept.reset(); });
+  turn_until(*loop, [&] { return told.size() == 2; });
+  CHECK(told == std::vector<std::string>{"first -", "second -"});
+  server.drain(tell("third"));
+  CHECK(told.size() == 2);
+  turn_until(*loop, [&] { return told.size() == 3; });
+  CHECK(told.back() == "third -");
+}
+
 TEST_CASE("an embedder's loop is served, and neither run to its end nor closed") {
   uv_loop_t own;
   REQUIRE(::uv_loop_init(&own) == 0);

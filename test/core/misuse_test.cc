@@ -15,21 +15,23 @@
 #include <thread>
 #include <utility>
 
+#include "cleave/core/blocking_client.h"
 #include "cleave/core/buffer.h"
 #include "cleave/core/loop.h"
 #include "cleave/core/router.h"
+#include "cleave/core/server.h"
 #include "cleave/testing/test_server.h"
 
 using namespace cleave;
 
 namespace {
 
+#ifndef NDEBUG
 Route hello() {
   return collected(
       [](const Request&, std::string_view) -> Result<Reply> { return Reply::text("hello"); });
 }
 
-#ifndef NDEBUG
 // What a process of its own says before it ends by a failed assert; empty if it ends otherwise.
 std::string last_words(const std::function<void()>& misuse) {
   std::array<int, 2> pipe{};
@@ -81,8 +83,44 @@ TEST_CASE("a bug of a handler's author ends the program, with a sentence that na
              "more was taken from a Buffer than is in it"));
   CHECK(
       says(last_words([&] { bytes.drop_front(4); }), "more was taken from a Buffer than is in it"));
+  const auto use_moved = [](const std::function<void(Buffer&)>& use) {
+    return says(last_words([&] {
+                  Buffer moved = Buffer::copy_of("abc");
+                  const Buffer others = std::move(moved);
+                  use(moved);
+                }),
+                "a Buffer was used after it was moved");
+  };
+  CHECK(use_moved([](Buffer& moved) { static_cast<void>(moved.bytes()); }));
+  CHECK(use_moved([](Buffer& moved) { static_cast<void>(moved.size()); }));
+  CHECK(use_moved([](Buffer& moved) { static_cast<void>(moved.empty()); }));
+  CHECK(use_moved([](Buffer& moved) { static_cast<void>(moved.share()); }));
+  CHECK(use_moved([](Buffer& moved) { static_cast<void>(moved.take_front(0)); }));
+  CHECK(use_moved([](Buffer& moved) { moved.drop_front(0); }));
   CHECK(says(last_words([&] { of_another_thread->after(Millis(1), [] {}); }),
              "a loop was used from another thread; only post() may be"));
+}
+#endif
+
+#ifndef NDEBUG
+TEST_CASE(
+    "a blocking client in its own callback, or moved from, ends the program with a sentence") {
+  const auto loop = Loop::create().value();
+  const Router router;
+  Server server(*loop, router);  // stands still: that a connection is taken is the system's doing
+  const std::string url = server.listen("tcp://127.0.0.1:0").value();
+  auto client = BlockingClient::connect(url).value();
+
+  CHECK(says(last_words([&] {
+               client.loop().post([&] { static_cast<void>(client.call({.cmd = "echo"})); });
+               client.wait_until([] { return false; });
+             }),
+             "a loop cannot be run from inside one of its own callbacks"));
+  CHECK(says(last_words([&] {
+               const BlockingClient other = std::move(client);
+               static_cast<void>(client.call({.cmd = "echo"}));
+             }),
+             "a BlockingClient was used after it was moved"));
 }
 #endif
 
@@ -124,13 +162,16 @@ TEST_CASE("a handler that gives no reply, or throws, is answered for with a sent
   CHECK(frames[1].text("message") == "the handler failed: oh");
 }
 
-TEST_CASE("a Buffer that was moved from is an empty one") {
+TEST_CASE("a Buffer that was moved from can be assigned to, and moves on as it is") {
   Buffer bytes = Buffer::copy_of("abc");
-  const Buffer others = std::move(bytes);
+  Buffer others = std::move(bytes);
   CHECK(others.bytes() == "abc");
-  CHECK(bytes.empty());
-  CHECK(bytes.bytes().empty());
-  CHECK(bytes.take_front(0).empty());
+  Buffer nothing = std::move(bytes);
   bytes = Buffer::copy_of("d");
   CHECK(bytes.bytes() == "d");
+  Buffer& same = others;
+  others = std::move(same);
+  CHECK(others.bytes() == "abc");
+  nothing = Buffer();
+  CHECK(nothing.empty());
 }

@@ -32,15 +32,6 @@ namespace {
 
 constexpr std::uint64_t kMebibyte = std::uint64_t{1024} * 1024;
 
-// The sanitizers keep what was given back.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
-
 std::string digest_of(DigestKind kind, std::string_view bytes) {
   Digest digest = Digest::create(kind).value();
   digest.update(bytes);
@@ -396,7 +387,7 @@ TEST_CASE("a hundred megabytes go there and back in constant memory") {
   REQUIRE(got);
   CHECK(put->xxh3 == got->xxh3);
   CHECK(got->size == fs::file_size(store.here("a")));
-  if (!kSanitized) CHECK(most_kilobytes() - before < 40'000);
+  if (!CLEAVE_SANITIZED) CHECK(most_kilobytes() - before < 40'000);
 }
 
 TEST_CASE("a file can be fetched to a descriptor") {
