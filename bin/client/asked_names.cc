@@ -32,7 +32,6 @@ AskedNames::AskedNames(Session& session, const Settings& settings, std::function
       settings_(settings),
       stopped_(std::move(stopped)),
       patience_(session.loop(), [this] { late_ = true; }) {
-  settings_.verbose = false;
   patience_.start(kCompletionPatience);
 }
 
@@ -46,13 +45,16 @@ std::optional<Answer> AskedNames::ask(Call call) {
   // Shared with a call that may end when nobody waits for it any more.
   auto reply = std::make_shared<Reply>();
   call.timeout = kCompletionPatience;
+  Settings silent = settings_;  // somebody is typing
+  silent.verbose = false;
   CallHandle running =
-      session_.client(settings_).call(std::move(call), [reply](Result<Answer> answer) {
+      session_.client(silent).call(std::move(call), [reply](Result<Answer> answer) {
         reply->ended = true;
         if (answer) reply->answer = *std::move(answer);
       });
   while (!reply->ended && !late_ && !stopped_()) session_.loop().step_waiting();
   running.cancel();
+  (void)session_.client(settings_);
   return std::move(reply->answer);
 }
 

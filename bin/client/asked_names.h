@@ -23,7 +23,7 @@ class AskedNames final : public ServerNames {
   std::optional<Answer> ask(Call call);
 
   Session& session_;
-  Settings settings_;
+  const Settings& settings_;
   std::function<bool()> stopped_;
   bool late_ = false;
   Timer patience_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/columns.h"
 
-#include <wchar.h>
-
 #include <algorithm>
 #include <cwchar>
 

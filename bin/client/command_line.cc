@@ -27,24 +27,20 @@ class WordReader {
   void take(char c, std::size_t at) {
     if (!std::exchange(inside_, true)) typed_.begin = at;
     char& quote = typed_.quote;
-    if (std::exchange(escaping_, false)) {
-      typed_.word += c;
-    } else if (c == '\\' && quote != '\'') {
+    const bool bare = quote == 0 && !escaping_;
+    if (c == '\\' && quote != '\'' && !escaping_) {
       escaping_ = true;
-    } else if (quote != 0) {
-      if (c == quote) {
-        quote = 0;
-      } else {
-        typed_.word += c;
-      }
-    } else if (c == '\'' || c == '"') {
+    } else if (quote != 0 && c == quote && !escaping_) {
+      quote = 0;
+    } else if (bare && (c == '\'' || c == '"')) {
       quote = c;
-    } else if (!is_blank(c)) {
-      typed_.word += c;
-    } else {
+    } else if (bare && is_blank(c)) {
       inside_ = false;
       // Blanks alone are no word; '' is one.
       if (typed_.begin != at) typed_.words.push_back(std::exchange(typed_.word, {}));
+    } else {
+      typed_.word += c;
+      escaping_ = false;
     }
   }
 

@@ -212,6 +212,7 @@ class Completer {
     const std::string directory = typed.substr(0, slash);
     std::error_code error;
     std::filesystem::directory_iterator each(directory.empty() ? "." : directory, error);
+    const std::string prefix = before + directory;
     std::vector<Candidate> names;
     for (std::size_t i = 0;
          !error && each != std::filesystem::directory_iterator{} && i < kLocalEntries;
@@ -220,7 +221,7 @@ class Completer {
       if (name.front() == '.' && typed.substr(slash).empty()) continue;
       std::error_code gone;
       if (each->is_directory(gone)) name += '/';
-      names.push_back({before + directory + name});
+      names.push_back({prefix + name});
     }
     add_sorted(std::move(names));
   }
@@ -240,7 +241,7 @@ class Completer {
   }
 
   void add_sorted(std::vector<Candidate> names) {
-    std::ranges::sort(names);
+    std::ranges::sort(names, {}, &Candidate::word);
     for (Candidate& each : names) add(std::move(each.word));
   }
 

@@ -32,7 +32,7 @@ struct Candidate {
   std::string word;
   std::string summary = {};  // one line, or nothing
 
-  auto operator<=>(const Candidate&) const = default;
+  bool operator==(const Candidate&) const = default;
 };
 
 // No blank is to follow, as more of the word does: behind a directory, or the name of a value.

@@ -3,6 +3,7 @@
 
 #include <histedit.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -59,6 +60,7 @@ class LineEditor::Editor {
   Editor(Loop& loop, std::string prompt, Complete complete)
       : loop_(loop), prompt_(std::move(prompt)), complete_(std::move(complete)) {
     know_utf8();
+    ::tcgetattr(STDIN_FILENO, &before_);
     editor_.reset(::el_init("cleave", stdin, stderr, stderr));
     history_.reset(::history_init());
     EditLine* const el = editor_.get();
@@ -71,8 +73,9 @@ class LineEditor::Editor {
     ::el_set(
         el, EL_GETCFN,
         +[](EditLine* editor, wchar_t* character) { return self(editor).read(*character); });
-    ::el_set(
-        el, EL_ADDFN, "cleave-complete", "completes the word at the cursor",
+    // Wide, as libedit would never free its own copies of the names.
+    ::el_wset(
+        el, EL_ADDFN, L"cleave-complete", L"completes the word at the cursor",
         +[](EditLine* editor, int) { return self(editor).complete(); });
     ::el_set(el, EL_BIND, "^I", "cleave-complete", nullptr);
     for (const auto& [key, command] : kKeys) ::el_set(el, EL_BIND, key, command, nullptr);
@@ -82,6 +85,13 @@ class LineEditor::Editor {
     ::el_set(el, EL_HIST, ::history, history_.get());
     ::el_source(el, nullptr);
   }
+  ~Editor() {
+    // libedit would drop what is typed already, and meant for whoever reads here next.
+    ::el_set(editor_.get(), EL_EDITMODE, 0);
+    ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+  }
+  Editor(const Editor&) = delete;
+  Editor& operator=(const Editor&) = delete;
 
   std::optional<std::string> next() {
     auto signals = watch_signals();
@@ -323,6 +333,7 @@ class LineEditor::Editor {
     show(in_columns(words, size.width, std::max<std::size_t>(size.height / kListedShare, 1)));
   }
 
+  termios before_{};
   Loop& loop_;
   std::string prompt_;
   Complete complete_;

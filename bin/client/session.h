@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cleave/bin/client/channel.h"
 #include "cleave/bin/client/console.h"
@@ -61,17 +62,15 @@ class Session {
    public:
     Interrupts(Session& session, SignalWatcher watcher)
         : session_(&session), watcher_(std::move(watcher)) {}
+    Interrupts(Interrupts&& other) noexcept
+        : session_(std::exchange(other.session_, nullptr)), watcher_(std::move(other.watcher_)) {}
+    Interrupts& operator=(Interrupts&&) = delete;
     ~Interrupts() {
-      if (session_) ++session_->commands_;
+      if (session_ != nullptr) ++session_->commands_;
     }
-    Interrupts(Interrupts&& other) noexcept = default;
-    Interrupts& operator=(Interrupts&& other) = delete;
 
    private:
-    struct Forget {
-      void operator()(Session*) const noexcept {}
-    };
-    std::unique_ptr<Session, Forget> session_;
+    Session* session_;
     SignalWatcher watcher_;
   };
   [[nodiscard]] Result<Interrupts> watch_interrupts();

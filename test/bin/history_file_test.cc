@@ -104,6 +104,7 @@ TEST_CASE("of a file that is too long, the end is read") {
 TEST_CASE("lines that come from several sides at once are all kept") {
   const HistoryFolder folder;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int who = 0; who < 4; ++who) {
     threads.emplace_back([&folder, who] {
       const HistoryFile history(folder / "state/history");

@@ -192,6 +192,9 @@ class AtAServer(PromptTest):
         terminal.wait_until(lambda screen: screen.endswith(">>: echo ab"), "the line")
         terminal.enter("X")
         self.assertTrue(terminal.screen().endswith("\naXb\n>>:"))
+        # What is typed ahead is for whoever reads next.
+        terminal.type("quit", "Enter", "echo b", "Enter")
+        terminal.wait_until(lambda screen: screen.endswith("\nb\n$"), "the shell")
 
     def test_a_signal_that_ends_the_prompt_gives_the_terminal_back(self):
         for number in (signal.SIGTERM, signal.SIGHUP):
