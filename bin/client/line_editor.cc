@@ -90,6 +90,9 @@ class LineEditor::Editor {
     watched_ = keys.has_value();
     while (true) {
       interrupted_ = false;
+      // Before there is a prompt: what is typed at it is shown by us, and not by the system as
+      // well.
+      ::el_set(editor_.get(), EL_PREP_TERM, 1);
       begin_line();
       int count = 0;
       const char* line = ::el_gets(editor_.get(), &count);

@@ -126,7 +126,7 @@ int run_prompt(Session& session, Settings settings) {
     } else if (!words->empty()) {
       if (leaves(words->front())) break;
       status = run_command(session, settings, std::move(*words));
-      if (session.interrupted() && !terminal) break;
+      if (session.may_hang() && !terminal) break;
     }
   }
   return status;

@@ -312,7 +312,7 @@ class Prompt(AgainstTheDaemon):
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         process = self.start(stdin=slave, stdout=subprocess.PIPE, stderr=slave,
-                             env={**os.environ, "TERM": "vt100"})
+                             env={**os.environ, "TERM": "vt100", "CLEAVE_HISTORY": ""})
         os.close(slave)
         self.read_until(master, b">>: ")
         os.write(master, b"echo typed\n")

@@ -218,15 +218,13 @@ class AtAServer(PromptTest):
             terminal.type("Enter")
             terminal.wait_for_lines(">>: echo a", "a", ">>: echo b", "b", ">>:")
 
-    def test_lines_of_a_pipe_have_no_prompt_and_ctrl_c_ends_all_of_them(self):
-        process = self.start(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        process.stdin.write(b"echo a\nget absent\nexec --shell 'echo b; sleep 100'\necho never\n")
-        process.stdin.flush()
-        self.assertEqual([process.stdout.readline(), process.stdout.readline()], [b"a\n", b"b\n"])
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=20), 130)
-        self.assertEqual(process.stdout.read(), b"")
-        self.assertNotIn(b">>:", process.stderr.read())
+    def test_lines_of_a_pipe_have_no_prompt(self):
+        done = subprocess.run(self.command(), capture_output=True, timeout=60,
+                              env={"HOME": str(self.folder)},
+                              input=b"echo a\nget absent\n echo b\nexit\necho never\n")
+        self.assertEqual((done.returncode, done.stdout), (0, b"a\nb\n"))
+        self.assertTrue(done.stderr.startswith(b"cleave: not_found: "), done.stderr)
+        self.assertEqual(done.stderr.count(b"\n"), 1)
         self.assertFalse(self.history().exists())
 
 
@@ -254,6 +252,18 @@ class AtAScript(PromptTest):
             terminal.wait_until(lambda screen: screen.endswith("\n>>:"), "the prompt")
             terminal.enter("echo on")
             self.assertTrue(terminal.screen().endswith("\non\n>>:"))
+
+    def test_lines_of_a_pipe_are_left_where_a_command_has_to_be_given_up(self):
+        server = self.serve(lambda *_: None)
+        process = self.start(stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process.stdin.write(b"stat a\nstat b\n")
+        process.stdin.flush()
+        self.assertTrue(eventually(lambda: len(server.requests) == 1))
+        process.send_signal(signal.SIGINT)
+        self.assertTrue(eventually(lambda: len(server.requests) == 2))
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=20), 130)
+        self.assertEqual([header["cmd"] for header, _ in server.requests], ["stat", "cancel"])
 
     def test_a_long_transfer_shows_how_far_it_is_and_ends_by_ctrl_c(self):
         go_on = threading.Event()

@@ -3,15 +3,18 @@
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import time
 
 from process_facts import eventually, states
 from support import PATIENCE
 
+# Says how the program has ended, which tmux now and then does not hear of.
+AROUND = 'trap : INT QUIT; "$@"; echo "[exit status $?]"; exec sleep 600'
+STATUS = re.compile(r"\[exit status (\d+)\]")
 SETTINGS = """
 set -g status off
-set -g remain-on-exit on
 set -s escape-time 0
 set -g default-terminal screen
 """
@@ -46,7 +49,7 @@ class Terminal:
         (self.folder / ".tmux.conf").write_text(SETTINGS, encoding="utf-8")
         width, height = self.size
         self.tmux("new-session", "-d", "-s", "t", "-x", width, "-y", height, "-c", self.folder,
-                  *self.command)
+                  "sh", "-c", AROUND, "sh", *self.command)
         self.pid = int(self.fact("pane_pid"))
         return self
 
@@ -100,5 +103,5 @@ class Terminal:
 
     def wait_for_end(self):
         """The exit status."""
-        self.wait_until(lambda _: self.fact("pane_dead") == "1", "the end of the program")
-        return int(self.fact("pane_dead_status") or -1)
+        screen = self.wait_until(lambda screen: STATUS.search(screen), "the end of the program")
+        return int(STATUS.search(screen)[1])

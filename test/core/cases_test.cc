@@ -14,8 +14,6 @@
 #include "cleave/testing/frame_bytes.h"
 #include "cleave/testing/test_server.h"
 
-#include "../sanitized.h"
-
 using namespace cleave;
 using namespace cleave::testing;
 
@@ -281,7 +279,7 @@ TEST_CASE("bad input has the same end however its bytes are split, and leaves no
     World world;
     const std::string_view bytes = each.bytes;
     REQUIRE(outcome(world, each, {bytes}) == each.expected);
-    const std::size_t step = kSanitized ? 3 : 1;  // every one is tried where that is quick
+    const std::size_t step = CLEAVE_SANITIZED ? 3 : 1;  // every one is tried where that is quick
     for (std::size_t at = 1; at < bytes.size(); at += step) {
       CAPTURE(at);
       REQUIRE(outcome(world, each, {bytes.substr(0, at), bytes.substr(at)}) == each.expected);

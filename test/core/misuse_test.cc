@@ -26,12 +26,12 @@ using namespace cleave;
 
 namespace {
 
+#ifndef NDEBUG
 Route hello() {
   return collected(
       [](const Request&, std::string_view) -> Result<Reply> { return Reply::text("hello"); });
 }
 
-#ifndef NDEBUG
 // What a process of its own says before it ends by a failed assert; empty if it ends otherwise.
 std::string last_words(const std::function<void()>& misuse) {
   std::array<int, 2> pipe{};

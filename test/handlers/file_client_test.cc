@@ -24,8 +24,6 @@
 #include "cleave/testing/live_server.h"
 #include "cleave/testing/scratch_directory.h"
 
-#include "../sanitized.h"
-
 using namespace cleave;
 using namespace cleave::testing;
 namespace fs = std::filesystem;
@@ -389,7 +387,7 @@ TEST_CASE("a hundred megabytes go there and back in constant memory") {
   REQUIRE(got);
   CHECK(put->xxh3 == got->xxh3);
   CHECK(got->size == fs::file_size(store.here("a")));
-  if (!kSanitized) CHECK(most_kilobytes() - before < 40'000);
+  if (!CLEAVE_SANITIZED) CHECK(most_kilobytes() - before < 40'000);
 }
 
 TEST_CASE("a file can be fetched to a descriptor") {

@@ -79,7 +79,9 @@ class InstalledTest(unittest.TestCase):
             self.assertIn("0.1", run(STAGE / "bin" / name, "--version"))
             page = (STAGE / "share/man/man1" / f"{name}.1").read_text(encoding="utf-8")
             self.assertIn(f"\n{name} \\- ".replace("cleave-", "cleave\\-"), page)
-        self.assertTrue((STAGE / "share/doc/cleave/cleaved.example.toml").is_file())
+        for path in ("doc/cleave/cleaved.example.toml", "bash-completion/completions/cleave",
+                     "zsh/site-functions/_cleave", "fish/vendor_completions.d/cleave.fish"):
+            self.assertTrue((STAGE / "share" / path).is_file(), path)
 
     def test_every_header_is_there_but_the_internal_ones_and_needs_no_other(self):
         for name, source in FOLDERS.items():

@@ -12,8 +12,6 @@
 #include "cleave/testing/every_split.h"
 #include "cleave/testing/frame_bytes.h"
 
-#include "../sanitized.h"
-
 using namespace cleave;
 using namespace cleave::testing;
 using namespace std::string_literals;
@@ -316,7 +314,7 @@ TEST_CASE("random frames are decoded as they were made, however they are cut") {
 
 TEST_CASE("random bytes give the same events and the same error, however they are cut") {
   std::mt19937_64 random(30);
-  for (int round = 0; round < (kSanitized ? 40 : 200); ++round) {
+  for (int round = 0; round < (CLEAVE_SANITIZED ? 40 : 200); ++round) {
     // Lengths that fit, so that the noise reaches the header as well.
     std::string noise;
     for (std::size_t i = 0; i < 30; ++i) noise += static_cast<char>(random());
