@@ -95,14 +95,26 @@ void add_seconds(CLI::App& app, const char* name, bool may_be_none, std::functio
       ->check([may_be_none](const std::string& text) { return wrong_seconds(text, may_be_none); });
 }
 
+// One of several names.
 template <typename Choice>
 void add_choice(CLI::App& app, const char* name, Choice& choice,
-                const std::vector<std::pair<std::string, Choice>>& choices, const char* what) {
-  std::string names;
-  for (const auto& [text, value] : choices) names += (names.empty() ? "" : "|") + text;
-  app.add_option(name, choice, what)
-      ->type_name(names)
-      ->transform(CLI::Transformer(choices).description(""));
+                std::vector<std::pair<std::string, Choice>> choices, const char* what) {
+  std::string together;
+  std::vector<std::string> names;
+  for (const auto& [text, value] : choices) {
+    together += (names.empty() ? "{" : ",") + text;
+    names.push_back(text);
+  }
+  app.add_option_function<std::string>(
+         name,
+         [&choice, choices = std::move(choices)](const std::string& text) {
+           for (const auto& [known, value] : choices) {
+             if (known == text) choice = value;
+           }
+         },
+         what)
+      ->type_name(together + "}")
+      ->check(CLI::IsMember(std::move(names)).description(""));
 }
 
 }  // namespace

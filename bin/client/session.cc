@@ -185,7 +185,7 @@ ReconnectingClient& Session::client(const Settings& settings) {
         },
         options);
   }
-  client_->on_connect([this, settings] { on_connected(settings); });
+  client_->on_connect([this, verbose = settings.verbose] { on_connected(verbose); });
   return *client_;
 }
 
@@ -237,7 +237,7 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
   if (!*done) {
     return fail(Errc::deadline_exceeded, "the server has not taken the connection in time");
   }
-  if (**done) on_connected(settings);
+  if (**done) on_connected(settings.verbose);
   return std::move(**done);
 }
 
@@ -264,9 +264,9 @@ Result<void> Session::open_channel(const Settings& settings, Deadline& deadline)
   return {};
 }
 
-void Session::on_connected(const Settings& settings) {
+void Session::on_connected(bool verbose) {
   reached_ = true;
-  if (settings.verbose) console_.remark("connected to " + server_.url());
+  if (verbose) console_.remark("connected to " + server_.url());
 }
 
 void Session::interrupt() {

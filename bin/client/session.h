@@ -91,7 +91,7 @@ class Session {
   Result<std::unique_ptr<Connecting>> connect(const Settings& settings, const Deadline& deadline);
   Result<void> open_channel(const Settings& settings, Deadline& deadline);
   Outcome ask(const Settings& settings, Deadline& deadline, Call call, Sink& sink);
-  void on_connected(const Settings& settings);
+  void on_connected(bool verbose);
   void interrupt();
   void give_up();
 
