@@ -17,6 +17,7 @@
 #include "cleave/bin/client/columns.h"
 #include "cleave/bin/client/command_line.h"
 #include "cleave/bin/client/history_file.h"
+#include "cleave/bin/client/width.h"
 #include "cleave/core/watcher.h"
 
 namespace cleave::cli {

@@ -85,6 +85,19 @@ std::size_t columns(std::string_view text) {
   return width_of(characters_of(text));
 }
 
+std::size_t last_row_of(std::string_view text, std::size_t width) {
+  std::size_t row = 0;
+  std::size_t column = 0;
+  for (const Character& character : characters_of(text)) {
+    if (column + character.width > width) {
+      ++row;
+      column = 0;
+    }
+    column += character.width;
+  }
+  return row;
+}
+
 std::string cut_middle(std::string_view text, std::size_t most, std::string_view mark) {
   const std::vector<Character> found = characters_of(text);
   if (width_of(found) <= most) return std::string(text);

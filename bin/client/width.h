@@ -13,6 +13,10 @@ namespace cleave::cli {
 // Wide characters (of CJK, emoji) take two columns, those that join the one before them take none.
 [[nodiscard]] std::size_t columns(std::string_view text);
 
+// The row in which the last character of a text is, where it begins at the left of row 0 and breaks
+// at `width` columns. A wide character is never broken.
+[[nodiscard]] std::size_t last_row_of(std::string_view text, std::size_t width);
+
 // At most so many columns of it: its beginning and its end, which tell most of a file's name, with
 // `mark` between them. No character is cut, nor parted from what joins it.
 [[nodiscard]] std::string cut_middle(std::string_view text, std::size_t most,
