@@ -99,7 +99,7 @@ TEST_CASE("no line reaches the last column, whatever the window and the state") 
 TEST_CASE("columns keep their places while a transfer goes on") {
   TransferState state{.name = "a", .bytes = 0, .total = 1'000 * kMiB, .rate = 3};
   const std::size_t width = columns(running_line(state, {.width = 80}));
-  for (const std::uint64_t mib : {1, 10, 99, 100, 999, 1'000}) {
+  for (const std::uint64_t mib : {1U, 10U, 99U, 100U, 999U, 1'000U}) {
     state.bytes = mib * kMiB;
     state.rate *= 100;
     CHECK(columns(running_line(state, {.width = 80})) == width);
