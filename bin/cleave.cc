@@ -118,12 +118,15 @@ int run(int argc, char** argv) {
 }
 
 // Standard descriptors that came closed would be given to the first files that are opened, and what
-// is meant for a person would end up in them. For reading only, so that writing to them is an
-// error.
+// is meant for a person would end up in them. The wrong way round, so that to use them is an error.
 void fill_standard_descriptors() {
-  int fd = ::open("/dev/null", O_RDONLY);
-  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDONLY);
-  if (fd >= 0) ::close(fd);
+  for (int fd = 0; fd <= STDERR_FILENO;) {
+    if (::fcntl(fd, F_GETFD) >= 0) {
+      ++fd;
+    } else if (::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
+      return;
+    }
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "cleave/bin/client/pages.h"
 #include "cleave/bin/client/presets.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/protocol/utf8.h"
 
 namespace cleave::cli {
 namespace {
@@ -74,6 +75,11 @@ std::string wrong_seconds(const std::string& text, bool may_be_none) {
 }
 
 int unknown_command(const std::string& name) {
+  if (name.starts_with('-')) {
+    std::fprintf(stderr, "cleave: there is no option '%s'; see cleave --help\n",
+                 printable(name).c_str());
+    return kUsage;
+  }
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) names.push_back(command.name);
   const std::string_view meant = nearest(name, names);
@@ -147,8 +153,12 @@ void add_common_options(CLI::App& app, Settings& settings) {
   app.get_help_ptr()->group(kCommonGroup);
   app.option_defaults()->group(kCommonGroup);
   add_seconds(
-      app, "--timeout", false, [&settings](Millis time) { settings.timeout = time; },
-      "End a request that takes longer");
+      app, "--timeout", true,
+      [&settings](Millis time) {
+        settings.timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
+      },
+      "End a request that takes longer; a server that keeps the time is waited for 7 more; 0: "
+      "never");
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
@@ -229,6 +239,13 @@ std::optional<int> Invocation::parse() {
   } catch (const CLI::CallForHelp&) {
     std::cout << help_page(manual_of(command_), terms_of(app_), page_width());
     return console().finish_results();
+  } catch (const CLI::ExtrasError&) {
+    const std::string extra = first_extra();
+    const bool before = extra.starts_with("-s") || extra.starts_with("-p") ||
+                        extra.starts_with("--server") || extra.starts_with("--profile") ||
+                        extra.starts_with("--config");
+    return usage_error(before ? "'" + extra + "' stands before the command"
+                              : "'" + extra + "' was not expected here");
   } catch (const CLI::ParseError& error) {
     return usage_error(error.what());
   }
@@ -238,7 +255,30 @@ std::optional<int> Invocation::parse() {
     }
   }
   console().set_up(settings);
+  for (const CLI::Option* option : app_.get_options()) {
+    // What names a file here, or is text, is bytes.
+    const bool bytes = option->get_name() == "FILE" || option->get_type_name() == "FILE" ||
+                       option->get_name() == "TEXT";
+    if (bytes) continue;
+    for (const std::string& word : option->results()) {
+      if (auto status = refuse_unless_utf8(word)) return status;
+    }
+  }
   return carried();
+}
+
+std::string Invocation::first_extra() const {
+  const std::vector<std::string> extras = app_.remaining();
+  const auto found = std::ranges::find_if(words_, [&extras](const std::string& word) {
+    return std::ranges::find(extras, word) != extras.end();
+  });
+  return found == words_.end() ? std::string() : *found;
+}
+
+std::optional<int> Invocation::refuse_unless_utf8(const std::string& word) {
+  if (is_utf8(word)) return std::nullopt;
+  return usage_error("'" + word +
+                     "' has bytes that are not UTF-8, and a request's header can have no others");
 }
 
 std::optional<int> Invocation::carried() {

@@ -71,11 +71,13 @@ int run_exec(Invocation& invocation) {
       ->type_name("NAME");
   invocation.app().add_flag("-t,--tty", tty, "A terminal for the program: there is none");
   if (auto status = invocation.parse_leading(argv)) return *status;
+  for (const std::string& word : argv) {
+    if (auto status = invocation.refuse_unless_utf8(word)) return *status;
+  }
   if (tty) {
     return invocation.usage_error(
         "a program gets pipes and no terminal: leave --tty out, or run one that makes a terminal "
-        "of "
-        "its own, as script(1) does");
+        "of its own, as script(1) does");
   }
   const int ways = int{name.empty() && !argv.empty()} + int{!shell->empty()} + int{!name.empty()};
   if (ways != 1 || (!shell->empty() && !argv.empty())) {
@@ -100,7 +102,8 @@ int run_exec(Invocation& invocation) {
   } else {
     call.members.set("shell", line);
   }
-  if (!bare && !invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0) {
+  if (!bare && !invocation.settings.interactive && ::isatty(STDIN_FILENO) == 0 &&
+      !StandardInput::closed()) {
     auto input = StandardInput::open(invocation.session.loop());
     if (!input) {
       invocation.console().report(input.error());
@@ -121,8 +124,7 @@ int run_exec(Invocation& invocation) {
   if (is_true(header, "orphans")) {
     invocation.console().warn(
         "processes that the program left behind held its output open and were killed; what they "
-        "had "
-        "not written is missing");
+        "had not written is missing");
   }
   if (outcome.result) return child_status(header, invocation.console());
   invocation.console().report(outcome.result.error());

@@ -144,6 +144,7 @@ int run_put(Invocation& invocation) {
           "standard input and one-way files go once and as they are, without these options");
     }
     if (name.empty()) name = base_name(path);
+    if (auto status = invocation.refuse_unless_utf8(name)) return *status;
     if (path != "-") return put_one_way(invocation, path, name);
     if (name == "-" || one_way || invocation.settings.interactive) {
       return invocation.usage_error("standard input needs a NAME, an answer, and no prompt");
@@ -160,6 +161,7 @@ int run_put(Invocation& invocation) {
     if (name.empty() && tree) return invocation.usage_error("a NAME is needed; . is the root");
   }
   while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
+  if (auto status = invocation.refuse_unless_utf8(name)) return *status;
   if (!invocation.settings.retries) invocation.settings.retries = kRetries;
   Batch batch(invocation.session, invocation.settings, options, !options.dry_run);
   const Batch::Action action = options.dry_run ? plan_put : store;

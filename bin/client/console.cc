@@ -118,6 +118,7 @@ void Console::say(std::string_view prefix, std::string_view colour, std::string_
 void Console::print(const std::string& line) {
   const std::lock_guard lock(mutex_);
   write(stdout, line + "\n");
+  std::fflush(stdout);  // one comes with each file, and may be waited for
 }
 
 int Console::finish_results() {

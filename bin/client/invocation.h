@@ -32,6 +32,9 @@ class Invocation {
   // For commands that pass words on: options are read up to the first word that is none, or up to
   // `--`; what follows stands untouched in `rest`.
   [[nodiscard]] std::optional<int> parse_leading(std::vector<std::string>& rest);
+  // Refuses what no header can carry: JSON is UTF-8, and anything else would arrive as another
+  // name.
+  [[nodiscard]] std::optional<int> refuse_unless_utf8(const std::string& word);
   // Explains a wrong usage.
   [[nodiscard]] int usage_error(const std::string& sentence);
 
@@ -42,6 +45,8 @@ class Invocation {
   Settings settings;
 
  private:
+  // Of the words that nobody wanted.
+  [[nodiscard]] std::string first_extra() const;
   // Explains what the server's address cannot carry.
   [[nodiscard]] std::optional<int> carried();
 

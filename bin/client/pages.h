@@ -114,7 +114,8 @@ inline constexpr CommandPage kVerifyPage = {
 
 inline constexpr std::array kPingExamples = {
     Example{"cleave ping", "the server's version, and for how long it has run"},
-    Example{"cleave --timeout 2 ping && echo up", "whether it answers within two seconds"},
+    Example{"cleave --silence-timeout 2 --retries 0 ping && echo up",
+            "whether it answers within two seconds"},
 };
 inline constexpr CommandPage kPingPage = {kServerTopic, {}, kPingExamples};
 

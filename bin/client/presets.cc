@@ -155,8 +155,9 @@ Result<Presets> Presets::load(const PresetFile& file) {
   Presets none;
   none.file_ = file.name;
   if (file.name.empty()) return none;
-  const Fd opened(::open(file.name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened && !file.chosen) return none;
+  // Nobody waits for a writer of what is no file.
+  const Fd opened(::open(file.name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!opened && !file.chosen && (errno == ENOENT || errno == ENOTDIR)) return none;
   if (!opened) return mistake(file.name + ": cannot be opened: " + std::strerror(errno));
   if (Result<void> checked = check_owner(opened, file.name); !checked) return fail(checked.error());
   return read_text_file(opened, file.name).and_then([&file](const std::string& text) {

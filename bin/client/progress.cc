@@ -157,9 +157,13 @@ double Progress::mean_rate(Millis elapsed) const {
 }
 
 TransferState Progress::state_of_all() const {
-  TransferState all{.name = files_total_ == 1 ? name_
-                                              : std::to_string(files_) + "/" +
-                                                    std::to_string(files_total_) + " files",
+  // What has failed has not got there.
+  std::string name = name_;
+  if (files_total_ != 1) {
+    name = std::to_string(files_ - failed_) + "/" + std::to_string(files_total_) + " files";
+    if (failed_ > 0) name += ", " + std::to_string(failed_) + " failed";
+  }
+  TransferState all{.name = std::move(name),
                     .bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, done_)),
                     .rate = rate_.per_second(),
                     .stalled = rate_.stalled()};

@@ -17,8 +17,10 @@ namespace cleave::cli {
 // read only when the connection has room.
 class StandardInput final : public Source {
  public:
-  // A standard input that was closed before the program began is an empty one.
+  // `io_error` where it is closed, or is a directory.
   [[nodiscard]] static Result<std::shared_ptr<StandardInput>> open(Loop& loop);
+  // It was closed before the program began, so that there is nothing to be read.
+  [[nodiscard]] static bool closed() noexcept;
   // Called with the number of bytes that have been read so far.
   void on_progress(UniqueFunction<void(std::uint64_t)> callback) {
     on_progress_ = std::move(callback);

@@ -29,6 +29,46 @@ class AgainstTheDaemon(ClientTest):
         self.root = self.daemon.root
 
 
+class Words(AgainstTheDaemon):
+    def test_a_word_that_no_header_can_carry_is_refused_and_not_another_one_sent(self):
+        (self.folder / "a").write_bytes(b"new")
+        (self.root / "u\N{REPLACEMENT CHARACTER}").write_bytes(b"old")
+        bad = b"u\xff"
+        for words in (["put", "a", bad], ["put", "--one-way", "a", bad], ["put", "-", bad],
+                      ["get", bad, "b"], ["rm", bad], ["stat", bad], ["verify", bad],
+                      ["mv", bad, "c"], ["mv", "c", bad], ["ls", bad], ["exec", "echo", bad],
+                      ["exec", "--shell", bad], ["call", bad], ["call", "echo", "--header", b"a=" + bad]):
+            with self.subTest(words):
+                self.assertIn("bytes that are not UTF-8", self.sentence(*words, status=2))
+        self.assertEqual([path.read_bytes() for path in self.root.glob("u*")], [b"old"])
+        # What a file here is called is its own affair, and text is bytes.
+        bad_here = os.fsencode(self.folder) + b"/" + bad
+        with open(bad_here, "wb") as file:
+            file.write(b"mine")
+        self.cleave("put", bad_here, "c")
+        self.assertEqual((self.root / "c").read_bytes(), b"mine")
+        self.assertEqual(self.output("echo", bad), bad + b"\n")
+
+    def test_what_is_not_there_is_called_what_it_is(self):
+        self.assertIn("no option '--bogus'", self.sentence("--bogus", status=2))
+        self.assertIn("'-s' stands before the command",
+                      self.sentence("ping", "-s", "tcp://127.0.0.1:1", status=2))
+        self.assertIn("'b' was not expected here", self.sentence("stat", "a", "b", "c", status=2))
+
+    def test_a_standard_input_that_is_closed_stores_nothing(self):
+        (self.root / "kept").write_bytes(b"kept")
+        for words, status in ((["put", "-", "kept"], 1), (["call", "echo", "--body", "-"], 1),
+                              (["decode"], 1), (["exec", "cat"], 0)):
+            with self.subTest(words):
+                done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *self.command(*words)],
+                                      capture_output=True, timeout=60)
+                self.assertEqual((done.returncode, done.stdout), (status, b""), done.stderr)
+        self.assertEqual((self.root / "kept").read_bytes(), b"kept")
+
+    def test_no_time_at_all_is_any_time(self):
+        self.assertEqual(self.output("--timeout", "0", "echo", "a"), b"a\n")
+
+
 class Text(AgainstTheDaemon):
     def test_echo_and_upper_end_their_output_with_a_newline(self):
         self.assertEqual(self.output("echo", "hello"), b"hello\n")
@@ -62,7 +102,7 @@ class Text(AgainstTheDaemon):
 
     def test_wrong_usage_is_2_and_one_sentence(self):
         for words in (["nothing"], ["echo"], ["get"], ["mv", "a"], ["exec"], ["stat", "a", "b"],
-                      ["exec", "--shell", "a", "b"], ["exec", "--wrong", "ls"], ["--timeout", "0"],
+                      ["exec", "--shell", "a", "b"], ["exec", "--wrong", "ls"], ["--timeout", "-1"],
                       ["call", "x", "--header", "novalue"], ["call", "x", "--header", "id=1"],
                       ["call", "x", "--header", "a=1", "--header", "a=2"], ["put", "-"]):
             with self.subTest(words):

@@ -21,6 +21,9 @@ customer = { one_of = ["acme", "big one"] }
 """
 
 
+RUN = ("run$(id)`id`", 'that\'s "it"', "no!", "none of it")
+
+
 class CompletionTest(ClientTest):
     @classmethod
     def setUpClass(cls):
@@ -29,7 +32,7 @@ class CompletionTest(ClientTest):
         commands.write_text(COMMANDS, encoding="utf-8")
         cls.daemon = cls.enterClassContext(Daemon("--exec", str(commands)))
         for name in ("albums/one.raw", "albums/with blank", "alpha", "粘包.txt", "evil\x1b[31m",
-                     "new\nline"):
+                     "new\nline", *RUN):
             path = cls.daemon.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -56,7 +59,8 @@ class Asked(CompletionTest):
         self.assertEqual(self.candidates("get", "albums/w"), ["albums/with blank"])
         self.assertEqual(self.candidates("-s", self.url, "rm", "al", CLEAVE_SERVER="tcp://127.0.0.1:1"),
                          ["albums/", "alpha"])
-        self.assertEqual(self.candidates("stat", ""), ["albums/", "alpha", "粘包.txt"])
+        self.assertEqual(self.candidates("stat", ""),
+                         sorted(["albums/", "alpha", *RUN, "粘包.txt"]))
         self.assertEqual(self.candidates("exec", "--name", "backup", "customer="),
                          ["customer=acme", "customer=big one"])
         self.assertEqual(self.candidates("call", "put", "--header", "ov"), ["overwrite="])
@@ -129,6 +133,26 @@ class InShells(CompletionTest):
         terminal.type(f". {PACKAGE}/cleave.bash", "Enter", "C-l")
         terminal.wait_for_lines("$")
         self.check(terminal, self.folder)
+        terminal.type("C-u", "C-l")
+        terminal.wait_for_lines("$")
+        # A name is a name, and is not run.
+        for typed, completed in (
+                ("cleave get run", "cleave get run\\$\\(id\\)\\`id\\` "),
+                ('cleave get "run', 'cleave get "run\\$(id)\\`id\\`" '),
+                ("cleave get 'run", "cleave get 'run$(id)`id`' "),
+                ("cleave get tha", "cleave get that\\'s\\ \\\"it\\\" "),
+                # Where bash sees quotes in the name, it leaves the last one to whoever types.
+                ('cleave get "tha', 'cleave get "that\'s \\"it\\" '),
+                ('cleave get "no', 'cleave get "none of it" '),
+                ('cleave get al"p', 'cleave get al"pha" '),
+                ('cleave get ""alp', 'cleave get ""alp'),
+                (f'cleave --server="{self.url}" get alp', f'cleave --server="{self.url}" get alpha ')):
+            with self.subTest(typed):
+                terminal.type(typed, "Tab", "x")
+                terminal.wait_until(lambda screen, end=completed + "x": screen.endswith(end),
+                                    completed)
+                terminal.type("C-u")
+                terminal.wait_until(lambda screen: screen.endswith("$"), "an empty line")
 
     def test_zsh(self):
         (self.folder / "functions").mkdir()
