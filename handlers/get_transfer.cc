@@ -17,7 +17,7 @@ namespace {
 
 // How often a file is begun that becomes another one while it is fetched.
 constexpr int kBeginnings = 4;
-constexpr auto kMaxSize = std::numeric_limits<std::int64_t>::max();
+constexpr auto kLargestFile = std::numeric_limits<std::int64_t>::max();
 
 class GetTransfer final : public FileTransferCore {
  public:
@@ -207,7 +207,7 @@ class GetTransfer::Receiving final : public ReplyHandler {
     if (remote_ || !transfer_->running()) return;
     remote_ = RemoteFile::of(header);
     if (!remote_) {
-      if (header.find("file_size")) refuse(header.integer("file_size", 0, kMaxSize).error());
+      if (header.find("file_size")) refuse(header.integer("file_size", 0, kLargestFile).error());
       return;
     }
     if (expected_ && *remote_ != *expected_) return call_off(changed_);

@@ -81,6 +81,7 @@ int unknown_command(const std::string& name) {
     return kUsage;
   }
   std::vector<std::string_view> names;
+  names.reserve(kCommands.size());
   for (const Command& command : kCommands) names.push_back(command.name);
   const std::string_view meant = nearest(name, names);
   const std::string question = meant.empty() ? "" : ", did you mean '" + std::string(meant) + "'?";

@@ -138,7 +138,7 @@ class Completer {
     }
   }
 
-  void add(std::string word, std::string summary = {}) {
+  void add(std::string word, const std::string& summary = {}) {
     if (!word.starts_with(word_) || !is_harmless(word)) return;
     found_.push_back({std::move(word), printable(summary)});
   }

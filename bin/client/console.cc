@@ -34,7 +34,7 @@ std::size_t shown_width(const std::string& line) {
   return columns(text);
 }
 
-Members error_members(const Error& error) {
+Members event_members(const Error& error) {
   return Members().set("code", to_string(error.code)).set("message", error.message);
 }
 
@@ -56,7 +56,7 @@ void Console::set_up(const Settings& settings) {
 // ---- Lines --------------------------------------------------------------------------------------
 
 void Console::report(const Error& error) {
-  if (events_) return event("error", error_members(error));
+  if (events_) return event("error", event_members(error));
   say("cleave: " + std::string(to_string(error.code)) + ":", kRed, printable(error.message));
 }
 
@@ -77,7 +77,7 @@ void Console::warn(std::string_view sentence) {
 
 void Console::say_retry(const Error& error, unsigned failures, unsigned retries, Millis delay) {
   if (events_) {
-    return event("retry", error_members(error)
+    return event("retry", event_members(error)
                               .set("retry", failures)
                               .set("retries", retries)
                               .set("delay_ms", delay.count()));

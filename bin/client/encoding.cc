@@ -84,6 +84,7 @@ Result<Transcoder::Descriptor> Transcoder::open(const std::string& to, const std
     if (name.empty() || name.find('/') != std::string::npos) return unknown(name);
   }
   iconv_t opened = ::iconv_open(to.c_str(), from.c_str());
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): that is what iconv_open(3) returns
   if (opened == reinterpret_cast<iconv_t>(-1)) return unknown(from == kUtf8 ? to : from);
   return Descriptor(opened);
 }

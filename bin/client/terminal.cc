@@ -11,7 +11,7 @@
 namespace cleave::cli {
 namespace {
 
-std::string variable(const char* name) {
+std::string text_of_variable(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
   return value == nullptr ? "" : value;
 }
@@ -19,8 +19,8 @@ std::string variable(const char* name) {
 }  // namespace
 
 TerminalEnvironment TerminalEnvironment::of_process() {
-  return {.term = variable("TERM"),
-          .no_color = variable("NO_COLOR"),
+  return {.term = text_of_variable("TERM"),
+          .no_color = text_of_variable("NO_COLOR"),
           .utf8 = std::string_view(::nl_langinfo(CODESET)) == "UTF-8"};
 }
 
