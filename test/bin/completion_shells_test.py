@@ -105,8 +105,15 @@ class InShells(CompletionTest):
                      XDG_CONFIG_HOME=str(self.folder), XDG_DATA_HOME=str(self.folder), PS1="$ ",
                      ZDOTDIR=str(self.folder), fish_greeting=""))
 
-    def check(self, terminal, home):
+    def complete(self, terminal, typed, completed):
         """Types and presses TAB; what is before the cursor then."""
+        with self.subTest(typed):
+            terminal.type(typed, "Tab", "x")
+            terminal.wait_until(lambda screen: screen.endswith(completed + "x"), completed)
+            terminal.type("C-u")
+            terminal.wait_until(lambda screen: screen.endswith("$"), "an empty line")
+
+    def check(self, terminal, home):
         (self.folder / "my file").touch()
         for typed, completed in (
                 ("cleave verif", "cleave verify "),
@@ -119,12 +126,7 @@ class InShells(CompletionTest):
                 ("cleave exec --name backup customer=b",
                  "cleave exec --name backup customer=big\\ one "),
                 ("cleave put ~/my", f"cleave put {home}/my\\ file ")):
-            with self.subTest(typed):
-                terminal.type(typed, "Tab", "x")
-                terminal.wait_until(lambda screen, end=completed + "x": screen.endswith(end),
-                                    completed)
-                terminal.type("C-u")
-                terminal.wait_until(lambda screen: screen.endswith("$"), "an empty line")
+            self.complete(terminal, typed, completed)
         terminal.type("cleave rm al", "Tab", "Tab")
         terminal.wait_until(lambda screen: "albums/" in screen and "alpha" in screen, "a list")
 
@@ -147,12 +149,7 @@ class InShells(CompletionTest):
                 ('cleave get al"p', 'cleave get al"pha" '),
                 ('cleave get ""alp', 'cleave get ""alp'),
                 (f'cleave --server="{self.url}" get alp', f'cleave --server="{self.url}" get alpha ')):
-            with self.subTest(typed):
-                terminal.type(typed, "Tab", "x")
-                terminal.wait_until(lambda screen, end=completed + "x": screen.endswith(end),
-                                    completed)
-                terminal.type("C-u")
-                terminal.wait_until(lambda screen: screen.endswith("$"), "an empty line")
+            self.complete(terminal, typed, completed)
 
     def test_zsh(self):
         (self.folder / "functions").mkdir()
