@@ -9,8 +9,7 @@ namespace cleave {
 inline namespace v0 {
 
 bool may_pass(Errc code) noexcept {
-  return code == Errc::busy || code == Errc::overloaded || code == Errc::unavailable ||
-         code == Errc::protocol_error;
+  return code == Errc::busy || code == Errc::overloaded || code == Errc::unavailable;
 }
 
 std::function<double()> system_chance() {
