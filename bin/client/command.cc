@@ -162,7 +162,7 @@ void add_common_options(CLI::App& app, Settings& settings) {
       "never");
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
-  app.add_flag("--json", settings.json, "Print results as JSON");
+  app.add_flag("--json", settings.json, "Print results as JSON, where they are not bytes");
   app.add_option("--encoding", settings.encoding, "What the server's output is written in")
       ->type_name("NAME")
       ->check(known_encoding);
@@ -254,6 +254,10 @@ std::optional<int> Invocation::parse() {
     if (Result<void> preset = settings.presets->apply(app_); !preset) {
       return usage_error(preset.error().message);
     }
+  }
+  if (settings.quiet && settings.verbose) {
+    return usage_error(
+        "--quiet and --verbose contradict each other: leave one out, or take it back with =false");
   }
   console().set_up(settings);
   for (const CLI::Option* option : app_.get_options()) {
