@@ -104,8 +104,7 @@ class PutTransfer final : public FileTransferCore {
     if (retries(error)) return;
     // What nobody will go on with should not take up the server's room. Without a connection that
     // is left to the server.
-    const bool lost = may_pass(error.code) || error.code == Errc::protocol_error;
-    if (upload_.empty() || options().resume || lost) return end(fail(error));
+    if (upload_.empty() || options().resume || may_pass(error.code)) return end(fail(error));
     ask_of_upload("delete", [this, error](const Outcome&) { end(fail(error)); });
   }
 
