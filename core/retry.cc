@@ -9,7 +9,8 @@ namespace cleave {
 inline namespace v0 {
 
 bool may_pass(Errc code) noexcept {
-  return code == Errc::busy || code == Errc::overloaded || code == Errc::unavailable;
+  return code == Errc::busy || code == Errc::overloaded || code == Errc::unavailable ||
+         code == Errc::protocol_error;
 }
 
 std::function<double()> system_chance() {

@@ -25,8 +25,8 @@ struct RetryOptions {
   std::function<double()> chance = {};
 };
 
-// Whether the same request may have another outcome in a moment: `busy`, `overloaded` and
-// `unavailable`. Not `protocol_error`: who speaks another language will not have learned ours.
+// Whether the same request may have another outcome in a moment: `busy`, `overloaded`,
+// `unavailable` and, as a new connection is what it asks for, `protocol_error`.
 [[nodiscard]] CLEAVE_API bool may_pass(Errc code) noexcept;
 
 // What chance picks where nobody gives another: a generator that the system begins.

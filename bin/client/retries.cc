@@ -51,8 +51,9 @@ Outcome run_repeatable(Session& session, const Settings& settings, const Call& c
     Outcome outcome = session.run(settings, copy_of(call), body);
     if (outcome.result || !repeatable || failures == options.attempts) return outcome;
     const Error& error = outcome.result.error();
-    const bool may =
-        may_pass(error.code) && (session.reached() || settings.retries) && !session.interrupted();
+    // Whoever speaks another language will not have learned ours.
+    const bool may = may_pass(error.code) && error.code != Errc::protocol_error &&
+                     (session.reached() || settings.retries) && !session.interrupted();
     if (!may || !wait_for_retry(session, settings, options, error, failures)) return outcome;
   }
 }

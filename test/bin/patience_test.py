@@ -176,13 +176,21 @@ class Trying(PatienceTest):
 
     def test_an_answer_that_would_be_the_same_is_not_asked_for_again(self):
         (self.folder / "local").write_bytes(b"x")
-        for code, status in (("not_found", 3), ("internal", 1), ("protocol_error", 5),
-                             ("deadline_exceeded", 124)):
+        for code, status in (("not_found", 3), ("internal", 1), ("deadline_exceeded", 124)):
             for command in (["stat", "a"], ["get", "a"], ["put", "local"]):
                 with self.subTest(command, code=code):
                     server = self.failing(1, lambda code=code: failure(code))
                     self.cleave(*command, status=status)
                     self.assertEqual(len(server.requests), 1)
+
+    def test_a_stream_that_makes_no_sense_is_tried_again_for_files_alone(self):
+        server = self.failing(1, lambda: failure("protocol_error"))
+        self.cleave("stat", "a", status=5)
+        self.assertEqual(len(server.requests), 1)
+        # A body that came too slowly ends with the same code, and is to go on.
+        server = self.failing(1, lambda: failure("protocol_error"))
+        self.cleave("get", "a", "-")
+        self.assertEqual(len(server.requests), 2)
 
 
 if __name__ == "__main__":
