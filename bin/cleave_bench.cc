@@ -25,7 +25,7 @@ int give_up(const std::string& sentence, int status) {
 int print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return cli::kOk;
-  return give_up("cannot write to standard output", cli::kOther);
+  return give_up("cannot write standard output", cli::kOther);
 }
 
 int report(const Settings& settings, const Body& body, const Measured& measured) {

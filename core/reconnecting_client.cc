@@ -252,8 +252,11 @@ void ReconnectingCore::on_deadline(std::uint64_t id) {
   Kept& kept = calls_.at(id);
   const Time end = *kept.deadline + options_.answer_grace;
   if (kept.with_client && loop_.now() < end) return kept.patience->start(end - loop_.now());
-  give_up(id, {Errc::deadline_exceeded,
-               "there was no answer within " + std::to_string(kept.call.timeout->count()) + " ms"});
+  std::string waited = std::to_string(kept.call.timeout->count()) + " ms";
+  if (kept.with_client) {
+    waited += " and " + std::to_string(options_.answer_grace.count()) + " ms of grace";
+  }
+  give_up(id, {Errc::deadline_exceeded, "there was no answer within " + waited});
 }
 
 // The server has had its time, if it has the call at all.

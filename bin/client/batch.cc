@@ -97,6 +97,7 @@ void Batch::work(Session& session, Action action, const Locate& locate) {
     Result<Transferred> done =
         local ? action({session, settings_, options_, *share, *local, job->remote})
               : fail(local.error());
+    if (done) share->complete();
     share.reset();
     report(*job, local ? local->path() : job->local, done);
   }

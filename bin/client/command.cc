@@ -160,9 +160,20 @@ void add_common_options(CLI::App& app, Settings& settings) {
       },
       "End a request that takes longer; a server that keeps the time is waited for 7 more; 0: "
       "never");
-  app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
-  app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
-  app.add_flag("--json", settings.json, "Print results as JSON");
+  // Of the two, the one that is said last.
+  const auto either = [&app](const char* name, bool& here, bool& there, const char* text) {
+    return app.add_flag_function(
+        name,
+        [&here, &there](std::int64_t times) {
+          here = times > 0;
+          there = there && !here;
+        },
+        text);
+  };
+  CLI::Option* const quiet =
+      either("-q,--quiet", settings.quiet, settings.verbose, "Say nothing but results and errors");
+  either("-v,--verbose", settings.verbose, settings.quiet, "Say what goes on")->excludes(quiet);
+  app.add_flag("--json", settings.json, "Print results as JSON, where they are not bytes");
   app.add_option("--encoding", settings.encoding, "What the server's output is written in")
       ->type_name("NAME")
       ->check(known_encoding);

@@ -123,8 +123,8 @@ int run_exec(Invocation& invocation) {
   }
   if (is_true(header, "orphans")) {
     invocation.console().warn(
-        "processes that the program left behind held its output open and were killed; what they "
-        "had not written is missing");
+        "processes that the program left behind held its output open and were killed: "
+        "the end of what they wrote may be missing");
   }
   if (outcome.result) return child_status(header, invocation.console());
   invocation.console().report(outcome.result.error());

@@ -137,6 +137,10 @@ int run_put(Invocation& invocation) {
   add_transfer_options(app, options);
   if (auto status = invocation.parse()) return *status;
 
+  if (options.no_clobber && options.no_overwrite) {
+    return invocation.usage_error(
+        "--no-clobber passes over a file that is there and --no-overwrite fails: leave one out");
+  }
   const bool special = options.resume || options.recursive || options.dry_run;
   if (path == "-" || one_way) {
     if (special || options.no_clobber) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/text.h"
@@ -49,6 +50,7 @@ void Console::set_up(const Settings& settings) {
   live_ = wanted && error_.is_live();
   plain_ = (wanted && error_.is_terminal() && !live_) || settings.progress == ProgressAs::plain;
   events_ = settings.progress == ProgressAs::json;
+  in_line_ = false;
   error_coloured_ = error_.coloured(settings.color) && !events_;
   output_coloured_ = output_.coloured(settings.color);
 }
@@ -75,18 +77,20 @@ void Console::warn(std::string_view sentence) {
   say("cleave:", kYellow, sentence);
 }
 
-void Console::say_retry(const Error& error, unsigned failures, unsigned retries, Millis delay) {
+void Console::say_retry(const Error& error, unsigned failures, unsigned retries, Millis delay,
+                        const std::string& file) {
   if (events_) {
-    return event("retry", event_members(error)
-                              .set("retry", failures)
-                              .set("retries", retries)
-                              .set("delay_ms", delay.count()));
+    Members members = event_members(error);
+    members.set("retry", failures).set("retries", retries).set("delay_ms", delay.count());
+    if (!file.empty()) members.set("filename", file);
+    return event("retry", members);
   }
   std::array<char, 64> when{};
   std::snprintf(when.data(), when.size(), "; try %u of %u in %.1f s", failures, retries,
                 static_cast<double>(delay.count()) / 1000);
+  const std::string what = file.empty() ? error.message : "'" + file + "': " + error.message;
   say("cleave: " + std::string(to_string(error.code)) + ":", kYellow,
-      printable(error.message) + when.data());
+      printable(what) + when.data());
 }
 
 void Console::say_resumed(const std::string& name, std::uint64_t offset) {
@@ -115,6 +119,11 @@ void Console::say(std::string_view prefix, std::string_view colour, std::string_
   write(stderr, line);
 }
 
+void Console::on_interrupt() {
+  const std::lock_guard lock(mutex_);
+  in_line_ = error_.is_terminal() && !events_;
+}
+
 void Console::print(const std::string& line) {
   const std::lock_guard lock(mutex_);
   write(stdout, line + "\n");
@@ -123,7 +132,7 @@ void Console::print(const std::string& line) {
 
 int Console::finish_results() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
-  return report_status(local_error(errno, "cannot write to standard output"));
+  return report_status(local_error(errno, "cannot write standard output"));
 }
 
 // ---- Lines that are drawn anew ------------------------------------------------------------------
@@ -141,7 +150,9 @@ std::string Console::to_first_line() const {
 
 // Both streams may be the same terminal.
 void Console::write(std::FILE* stream, const std::string& text) {
+  const bool in_line = std::exchange(in_line_, false);
   if (shown_.empty()) {
+    if (in_line) std::fputs("\n", stderr);
     std::fputs(text.c_str(), stream);
     return;
   }
@@ -159,6 +170,7 @@ void Console::show(std::vector<std::string> lines) {
   const std::lock_guard lock(mutex_);
   const std::size_t width = error_.size().columns;
   if (lines == shown_ && width == shown_columns_) return;
+  in_line_ = false;
   shown_columns_ = width;
   std::string text = shown_.empty() ? "\r" : to_first_line();
   for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -46,12 +46,17 @@ class Console {
   // Says a sentence of another kind, `cleave: sentence`; one that warns is marked.
   void remark(std::string_view sentence);
   void warn(std::string_view sentence);
-  // Says that something is tried again, for the `failures`th time of at most `retries`.
-  void say_retry(const Error& error, unsigned failures, unsigned retries, Millis delay);
+  // Says that something is tried again, for the `failures`th time of at most `retries`; of a file,
+  // of which.
+  void say_retry(const Error& error, unsigned failures, unsigned retries, Millis delay,
+                 const std::string& file = {});
   // Says that a file is gone on with, behind so many bytes that are there.
   void say_resumed(const std::string& name, std::uint64_t offset);
   // An object, for programs alone.
   void event(std::string_view name, const Members& members);
+
+  // Ctrl-C came: where the terminal shows it, the next line begins below.
+  void on_interrupt();
 
   // A line on standard output.
   void print(const std::string& line);
@@ -79,6 +84,7 @@ class Console {
   std::mutex mutex_;
   std::vector<std::string> shown_;
   std::size_t shown_columns_ = 0;  // of the window at that time
+  bool in_line_ = false;           // the cursor is behind a `^C`
 };
 
 }  // namespace cleave::cli

@@ -28,8 +28,8 @@ class Showing final : public FileObserver {
   void on_progress(std::uint64_t offset) override { transfer_.share.reach(offset); }
   void on_retry(const Error& error, unsigned failures, Millis delay) override {
     if (transfer_.settings.quiet) return;
-    transfer_.session.console().say_retry(error, failures,
-                                          transfer_.settings.retries.value_or(kRetries), delay);
+    transfer_.session.console().say_retry(
+        error, failures, transfer_.settings.retries.value_or(kRetries), delay, transfer_.remote);
   }
 
  private:

@@ -187,9 +187,11 @@ const Preset* Presets::find(const std::string& key) const {
 }
 
 Result<void> Presets::apply(CLI::App& app) const {
+  const auto is_on = [](const CLI::Option* option) { return option->as<bool>(); };
   for (CLI::Option* const option : app.get_options()) {
     const std::string key = preset_key(*option);
     if (key.empty() || option->count() > 0) continue;
+    if (std::ranges::any_of(option->get_excludes(), is_on)) continue;
     Result<void> done;
     const std::string variable = preset_variable(*option);
     if (std::string text = environment(variable); !text.empty()) {

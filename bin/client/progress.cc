@@ -54,11 +54,16 @@ std::list<Progress::Share>::iterator Progress::add(const std::string& name,
   return shares_.insert(shares_.end(), Share{.name = printable(name), .total = expected});
 }
 
-// No more will come of it than has.
+// What has not come of it stays in the whole, and is missing in the end.
 void Progress::drop(std::list<Share>::iterator share) {
   const std::lock_guard lock(mutex_);
-  total_ += static_cast<std::uint64_t>(share->done) - share->total;
   shares_.erase(share);
+}
+
+void Progress::complete(Share& share) {
+  const std::lock_guard lock(mutex_);
+  const auto done = static_cast<std::uint64_t>(share.done);
+  total_ += done - std::exchange(share.total, done);
 }
 
 void Progress::expect(Share& share, std::uint64_t total) {

@@ -43,6 +43,7 @@ class Progress {
   };
   std::list<Share>::iterator add(const std::string& name, std::uint64_t expected);
   void drop(std::list<Share>::iterator share);
+  void complete(Share& share);
   void expect(Share& share, std::uint64_t total);
   void move(Share& share, std::uint64_t done, bool transferred);
 
@@ -90,6 +91,8 @@ class ProgressShare {
   void begin_at(std::uint64_t done) { progress_.move(*share_, done, false); }
   // So many of them have been transferred.
   void reach(std::uint64_t done) { progress_.move(*share_, done, true); }
+  // It has ended well, and no more is to come of it than has.
+  void complete() { progress_.complete(*share_); }
 
  private:
   Progress& progress_;

@@ -17,10 +17,11 @@ namespace {
 constexpr Millis kWindow(5'000);
 constexpr Millis kStalled(3'000);
 
+constexpr std::size_t kSpareColumns = 3;
 constexpr std::size_t kGap = 2;
 constexpr std::size_t kLeastName = 12;  // beside more than the two fields of most worth
 constexpr std::size_t kVeryLeastName = 4;
-constexpr std::size_t kLeastBar = 12;
+constexpr std::size_t kLeastBar = 10;
 constexpr std::size_t kMostBar = 42;
 
 // A part of a line. What has the lowest worth goes first where room is short.
@@ -76,7 +77,7 @@ std::size_t fields_width(const std::vector<Field>& fields) {
 std::string compose(std::string name, std::vector<Field> fields, std::optional<double> share,
                     const LineLook& look) {
   if (!look.utf8) name = in_ascii(name);
-  const std::size_t room = look.width - 1;
+  const std::size_t room = look.width - std::min(look.width, kSpareColumns);
   const std::size_t name_width = columns(name);
   const auto least = [&] {
     return std::min(name_width, fields.size() > 2 ? kLeastName : kVeryLeastName);
@@ -164,12 +165,14 @@ std::string ended_line(const TransferState& state, Millis elapsed, const LineLoo
   std::snprintf(seconds.data(), seconds.size(), "%.1f s",
                 static_cast<double>(elapsed.count()) / 1000);
   const bool whole = !state.total || state.bytes >= *state.total;
-  return compose(
-      state.name,
-      {{whole ? size_of(state.bytes) : size_of(state.bytes) + " of " + size_of(*state.total), 0, 3},
-       {human_size(state.rate) + "/s", 0, 1},
-       {"in " + (elapsed < Millis(60'000) ? seconds.data() : clock_time(elapsed)), 0, 2}},
-      std::nullopt, look);
+  std::vector<Field> fields = {
+      {whole ? size_of(state.bytes) : size_of(state.bytes) + " of " + size_of(*state.total), 0, 3},
+      {"in " + (elapsed < Millis(60'000) ? seconds.data() : clock_time(elapsed)), 0, 2}};
+  // Nothing has no rate.
+  if (state.bytes > 0 && state.rate > 0) {
+    fields.insert(fields.begin() + 1, {human_size(state.rate) + "/s", 0, 1});
+  }
+  return compose(state.name, std::move(fields), std::nullopt, look);
 }
 
 }  // namespace cleave::cli

@@ -44,7 +44,9 @@ struct TransferState {
 };
 
 struct LineLook {
-  std::size_t width = 80;  // of the window; a line has one column less, so that it never wraps
+  // Of the window. A line has three columns less, so that it never wraps, nor does the `^C` that a
+  // terminal shows behind it.
+  std::size_t width = 80;
   bool utf8 = false;
   bool coloured = false;
 };
@@ -54,7 +56,7 @@ struct LineLook {
 [[nodiscard]] std::string running_line(const TransferState& state, const LineLook& look);
 // One of several that run at once: what it is, and how far.
 [[nodiscard]] std::string file_line(const TransferState& state, const LineLook& look);
-// How it has ended: bytes, mean rate and time.
+// How it has ended: bytes, of how many where that was not all, mean rate if any came, and time.
 [[nodiscard]] std::string ended_line(const TransferState& state, Millis elapsed,
                                      const LineLook& look);
 

@@ -271,6 +271,7 @@ void Session::on_connected(bool verbose) {
 
 void Session::interrupt() {
   ++interrupts_;
+  console_.on_interrupt();
   if (interrupts_ == 1 && std::exchange(interruptible_, false)) return;
   const bool running = running_ && !running_->outcome && channel_;
   if (interrupts_ > 1 || !(running || cancel_)) return give_up();

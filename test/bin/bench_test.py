@@ -190,7 +190,7 @@ class AgainstTheDaemon(BenchTest):
             done = run(BENCH, "-s", self.url, "--requests", "10", "-c", "1", capture_output=False,
                        stdout=full, stderr=subprocess.PIPE)
         self.assertEqual((done.returncode, done.stderr),
-                         (1, "cleave-bench: cannot write to standard output\n"))
+                         (1, "cleave-bench: cannot write standard output\n"))
 
 
 class AgainstAServerThatIsNotWell(BenchTest):

@@ -74,6 +74,10 @@ class Text(AgainstTheDaemon):
         self.assertEqual(self.output("echo", "hello"), b"hello\n")
         self.assertEqual(self.output("upper", "grüß", "dich"), "GRüß DICH\n".encode())
 
+    def test_bytes_are_no_json_whoever_asks_for_it(self):
+        for command in ("echo", "upper"):
+            self.assertEqual(self.output("--json", command, "--json", "A"), b"A\n")
+
     def test_text_is_passed_on_untouched_from_its_first_word(self):
         self.assertEqual(self.output("echo", "[a,b]", "--json", "--", "-q"), b"[a,b] --json -- -q\n")
         self.assertEqual(self.output("echo", "--", "-x"), b"-x\n")
@@ -105,6 +109,12 @@ class Text(AgainstTheDaemon):
                       ["exec", "--shell", "a", "b"], ["exec", "--wrong", "ls"], ["--timeout", "-1"],
                       ["call", "x", "--header", "novalue"], ["call", "x", "--header", "id=1"],
                       ["call", "x", "--header", "a=1", "--header", "a=2"], ["put", "-"]):
+            with self.subTest(words):
+                self.sentence(*words, status=2)
+
+    def test_options_that_contradict_each_other_are_refused(self):
+        for words in (["-q", "-v", "ping"], ["ping", "-vq"],
+                      ["put", "--no-clobber", "--no-overwrite", CLEAVE, "never"]):
             with self.subTest(words):
                 self.sentence(*words, status=2)
 

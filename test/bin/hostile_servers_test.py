@@ -473,6 +473,7 @@ class Outputs(HostileTest):
     def test_a_full_disk_is_7(self):
         for run in self.runs(">/dev/full", 7, "full"):
             self.check(run)
+            self.assertIn("cannot write standard output: No space left on device", run.stderr)
 
     def test_a_closed_output_is_1(self):
         for run in self.runs(">&-", 1, "closed"):

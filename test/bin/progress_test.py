@@ -37,14 +37,14 @@ class ProgressTest(ClientTest):
 
     def answer(self, header, _):
         """Files of which a piece is sent whenever the test wants it."""
+        if header.get("filename") == "absent":
+            return [({"status": "error", "code": "not_found", "message": "no such file"}, b"")]
         if header["cmd"] == "list":
             return [({"status": "ok"}, entries("a", "b", "c"))]
         if header["cmd"] == "stat":
             return [({"status": "ok", "type": "directory"}, b"")]
         if header["cmd"] != "get":
             return [({"status": "ok"}, b"")] if "id" in header else None
-        if header.get("filename") == "absent":
-            return [({"status": "error", "code": "not_found", "message": "no such file"}, b"")]
         return self.pieces(header)
 
     def pieces(self, header):
@@ -52,7 +52,7 @@ class ProgressTest(ClientTest):
         for number in range(PIECES):
             if not self.free:
                 self.next_piece.acquire()
-            if number == PIECES // 2 and header["filename"] == "broken":
+            if number == PIECES // 2 and header["filename"].startswith("broken"):
                 raise OSError
             last = number == PIECES - 1
             yield {"status": "ok"} if last else {"more": True}, bytes(SIZE // PIECES)
@@ -75,9 +75,11 @@ class ProgressTest(ClientTest):
         self.assertEqual(process.wait(timeout=PATIENCE), status)
 
     def events(self, *arguments, status=0, **options):
+        """All but those of progress, of which there are more the longer it takes."""
         self.let_go()
         done = self.cleave(*arguments, "--progress", "json", status=status, **options)
-        return [json.loads(line) for line in done.stderr.splitlines()]
+        events = [json.loads(line) for line in done.stderr.splitlines()]
+        return [event for event in events if event["event"] != "progress"]
 
 
 class OnATerminal(ProgressTest):
@@ -152,7 +154,7 @@ class OnATerminal(ProgressTest):
         self.assertRegex(screen.read_to_end(), r"3/3 files  2\.3 MiB  .*\r\n$")
 
     def test_an_error_stands_in_a_line_of_its_own(self):
-        shown = self.shown("get", "absent", status=3)
+        shown = self.shown("stat", "absent", status=3)
         self.assertEqual(shown, "\x1b[1;31mcleave: not_found:\x1b[0m no such file\r\n")
         screen = Screen()
         self.free = False
@@ -163,15 +165,16 @@ class OnATerminal(ProgressTest):
         self.finish(process, 5)
         *_, error, end, nothing = screen.read_to_end().split("\r\n")
         self.assertRegex(error, "cleave: unavailable:")
-        self.assertRegex(end, "broken .*of 800.0 KiB .*in")
+        self.assertRegex(end, r"\x1b\[Jbroken  400\.0 KiB of 800\.0 KiB  .*/s  in \d+\.\d s$")
         self.assertEqual(nothing, "")
 
     def test_a_retry_is_said_above_the_line(self):
         screen = Screen()
-        process = self.on(screen, "get", "--retries", "1", "broken")
+        process = self.on(screen, "get", "--retries", "1", "broken\x07", "a")
         screen.read_until("0%")
         self.next_piece.release(PIECES // 2 + 1)
-        screen.read_until("\x1b\\[33mcleave: unavailable:\x1b\\[0m .*; try 1 of 1 in .* s\r\n")
+        screen.read_until("\x1b\\[33mcleave: unavailable:\x1b\\[0m "
+                          r"'broken\\x07': .*; try 1 of 1 in .* s" "\r\n")
         self.let_go()
         self.finish(process, 5)
 
@@ -188,11 +191,11 @@ class OnATerminal(ProgressTest):
         self.assertNotIn("\x1b[?25l", shown)
 
     def test_colours_are_left_out_where_they_are_not_wanted(self):
-        self.assertIn("\x1b[1;31m", self.shown("get", "absent", status=3))
+        self.assertIn("\x1b[1;31m", self.shown("stat", "absent", status=3))
         for options, variables in ((["--color", "never"], {}), ([], {"NO_COLOR": "1"})):
-            shown = self.shown(*options, "get", "absent", status=3, **variables)
+            shown = self.shown(*options, "stat", "absent", status=3, **variables)
             self.assertEqual(shown, "cleave: not_found: no such file\r\n")
-        shown = self.shown("--color", "always", "get", "absent", status=3, NO_COLOR="1")
+        shown = self.shown("--color", "always", "stat", "absent", status=3, NO_COLOR="1")
         self.assertIn("\x1b[1;31m", shown)
 
     def test_a_dumb_terminal_gets_text_alone(self):
@@ -240,7 +243,7 @@ class InLines(ProgressTest):
     def test_events_tell_how_far_it_is_at_most_three_times_a_second(self):
         process = self.start("get", "a", "--progress", "json", stderr=subprocess.PIPE)
         events = []
-        while len(events) < 3:
+        while len(events) < 3 or events[-1]["bytes_total"] is None:
             events.append(json.loads(process.stderr.readline()))
             self.next_piece.release()
         self.let_go()
@@ -253,7 +256,7 @@ class InLines(ProgressTest):
                                           "bytes_per_second", "eta_ms", "elapsed_ms"})
             self.assertEqual((event["files"], event["files_total"]), (0, 1))
         self.assertIsNone(progress[0]["eta_ms"])
-        self.assertEqual(progress[2]["bytes_total"], SIZE)
+        self.assertEqual(progress[-1]["bytes_total"], SIZE)
         self.assertEqual([event["bytes"] for event in progress],
                          sorted(event["bytes"] for event in progress))
         times = [event["elapsed_ms"] for event in progress]
@@ -277,12 +280,20 @@ class InLines(ProgressTest):
                          ("file", "error", "not_found", "no such file"))
         self.assertEqual((end["event"], end["files_failed"]), ("end", 1))
         retry, *_ = self.events("get", "--retries", "1", "broken", status=5)
-        self.assertEqual((retry["event"], retry["code"], retry["retry"], retry["retries"]),
-                         ("retry", "unavailable", 1, 1))
+        self.assertEqual((retry["event"], retry["code"], retry["retry"], retry["retries"],
+                          retry["filename"]), ("retry", "unavailable", 1, 1, "broken"))
         self.assertGreaterEqual(retry["delay_ms"], 0)
         self.url = "tcp://127.0.0.1:1"
         error, = self.events("ls", status=5)
         self.assertEqual((error["event"], error["code"]), ("error", "unavailable"))
+
+    def test_the_whole_is_without_what_was_skipped_and_with_what_is_missing(self):
+        (self.folder / "d").mkdir()
+        (self.folder / "d/a").touch()
+        *_, end = self.events("get", "-r", "--no-clobber", "d")
+        self.assertEqual((end["bytes"], end["bytes_total"]), (2 * SIZE, 2 * SIZE))
+        *_, end = self.events("get", "--retries", "0", "broken", status=5)
+        self.assertEqual((end["bytes"], end["bytes_total"]), (SIZE // 2, SIZE))
 
     def test_results_and_events_do_not_mix(self):
         self.let_go()

@@ -11,7 +11,7 @@ import unittest
 from client_case import ClientTest
 from process_facts import eventually
 from scripted_server import ScriptedServer
-from support import CLEAVE, Daemon
+from support import CLEAVE, PATIENCE, Daemon
 from terminal import Terminal
 
 KIB = 1024
@@ -161,7 +161,7 @@ class AtAServer(PromptTest):
         terminal.enter("echo on")
         terminal.wait_for_lines(
             ">>: echo half^C", ">>: exec --shell 'echo begun; exec sleep 100'", "begun",
-            "^Ccleave: cancelled: the request was cancelled by its sender", ">>: echo on", "on",
+            "^C", "cleave: cancelled: the request was cancelled by its sender", ">>: echo on", "on",
             ">>:")
 
     def test_the_line_follows_the_window(self):
@@ -222,7 +222,7 @@ class AtAServer(PromptTest):
             terminal.wait_for_lines(">>: echo a", "a", ">>: echo b", "b", ">>:")
 
     def test_lines_of_a_pipe_have_no_prompt(self):
-        done = subprocess.run(self.command(), capture_output=True, timeout=60,
+        done = subprocess.run(self.command(), capture_output=True, timeout=PATIENCE,
                               env={"HOME": str(self.folder)},
                               input=b"echo a\nget absent\n echo b\nexit\necho never\n")
         self.assertEqual((done.returncode, done.stdout), (0, b"a\nb\n"))
@@ -246,12 +246,12 @@ class AtAScript(PromptTest):
             server.ended.clear()
             known = len(server.requests)
             terminal.type("stat a", "Enter")
-            self.assertTrue(eventually(lambda: len(server.requests) > known))
+            self.assertTrue(eventually(lambda: len(server.requests) > known, PATIENCE))
             for _ in range(presses):
                 terminal.type("C-c")
                 # The first one sends a cancel, which is seen here.
-                self.assertTrue(eventually(lambda: len(server.requests) > known + 1))
-            self.assertTrue(server.ended.wait(10))
+                self.assertTrue(eventually(lambda: len(server.requests) > known + 1, PATIENCE))
+            self.assertTrue(server.ended.wait(PATIENCE))
             terminal.wait_until(lambda screen: screen.endswith("\n>>:"), "the prompt")
             terminal.enter("echo on")
             self.assertTrue(terminal.screen().endswith("\non\n>>:"))
@@ -261,11 +261,11 @@ class AtAScript(PromptTest):
         process = self.start(stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         process.stdin.write(b"stat a\nstat b\n")
         process.stdin.flush()
-        self.assertTrue(eventually(lambda: len(server.requests) == 1))
+        self.assertTrue(eventually(lambda: len(server.requests) == 1, PATIENCE))
         process.send_signal(signal.SIGINT)
-        self.assertTrue(eventually(lambda: len(server.requests) == 2))
+        self.assertTrue(eventually(lambda: len(server.requests) == 2, PATIENCE))
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(timeout=20), 130)
+        self.assertEqual(process.wait(timeout=PATIENCE), 130)
         self.assertEqual([header["cmd"] for header, _ in server.requests], ["stat", "cancel"])
 
     def test_a_long_transfer_shows_how_far_it_is_and_ends_by_ctrl_c(self):
@@ -281,11 +281,12 @@ class AtAScript(PromptTest):
                 yield {"status": "ok"}, body
 
         self.serve(answer)
-        terminal = self.terminal()
+        terminal = self.terminal(width=80)  # which the line fills
         terminal.type("get long", "Enter")
         terminal.wait_for("\nlong  ")
-        terminal.type("C-c", "C-c")
-        terminal.wait_until(lambda screen: screen.endswith("\n>>:"), "the prompt")
+        terminal.type("C-c")
+        screen = terminal.wait_until(lambda screen: screen.endswith("\n>>:"), "the prompt")
+        self.assertEqual(screen.count("\nlong  "), 1, screen)  # what was drawn has not wrapped
         terminal.enter("echo on")
         self.assertTrue(terminal.screen().endswith("\non\n>>:"))
         self.assertEqual(list(self.folder.glob("*long*")), [])
@@ -295,12 +296,12 @@ class AtAScript(PromptTest):
         self.url = server.url
         terminal = self.terminal()
         terminal.type("stat a", "Tab")
-        self.assertTrue(eventually(lambda: server.requests))
+        self.assertTrue(eventually(lambda: server.requests, PATIENCE))
         terminal.type("b")
         terminal.wait_for_lines(">>: stat ab")
         known = len(server.requests)
         terminal.type("Tab")
-        self.assertTrue(eventually(lambda: len(server.requests) > known))
+        self.assertTrue(eventually(lambda: len(server.requests) > known, PATIENCE))
         terminal.type("C-c")
         terminal.wait_for_lines(">>: stat ab^C", ">>:")
         server.close()

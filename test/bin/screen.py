@@ -9,7 +9,8 @@ import struct
 import termios
 import unicodedata
 
-PATIENCE = 10
+from support import PATIENCE
+
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 

@@ -104,6 +104,17 @@ class Profiles(ClientTest):
         self.file.unlink()
         self.run_cleave("ping", CLEAVE_SERVER=self.daemon.url)
 
+    def test_of_quiet_and_verbose_the_one_that_is_said_last_counts(self):
+        quiet, verbose = {"CLEAVE_QUIET": "true"}, {"CLEAVE_VERBOSE": "true"}
+        for before, behind, preset, lines in (
+                (["-v"], [], quiet, 3), (["-q"], [], verbose, 1), ([], ["-v"], quiet, 3),
+                ([], ["-q"], verbose, 1), (["-v"], ["-q"], {}, 1), (["-q"], ["-v"], {}, 3),
+                ([], [], quiet, 1), ([], [], verbose, 3), (["--quiet=false"], [], verbose, 3)):
+            with self.subTest(before=before, behind=behind, preset=preset):
+                told = self.run_cleave("-s", self.daemon.url, *before, "stat", "absent", *behind, status=3,
+                                       **preset)
+                self.assertEqual(told.count("\n"), lines, told)
+
     def test_what_holds_for_one_command_is_preset_too(self):
         self.write(f"[defaults]\nserver = '{self.daemon.url}'\nparallel = 2\njson = true\n")
         (self.folder / "a").write_bytes(b"a")

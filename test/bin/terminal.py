@@ -50,18 +50,20 @@ class Terminal:
         width, height = self.size
         self.tmux("new-session", "-d", "-s", "t", "-x", width, "-y", height, "-c", self.folder,
                   "sh", "-c", AROUND, "sh", *self.command)
-        self.pid = int(self.fact("pane_pid"))
+        self.processes = [int(self.fact(name)) for name in ("pane_pid", "pid")]
         return self
 
     def __exit__(self, *_):
         with contextlib.suppress(subprocess.CalledProcessError):  # it has ended already
             self.tmux("kill-server")
-        # Who is hung up may still write something, and the folder is about to go.
-        eventually(self.has_ended)
+        # Who is hung up may still write something, and the folder is about to go; and whoever comes
+        # next would meet a server that is about to go.
+        eventually(lambda: all(map(self.has_ended, self.processes)), PATIENCE)
 
-    def has_ended(self):
+    @staticmethod
+    def has_ended(pid):
         with contextlib.suppress(FileNotFoundError):
-            return states(self.pid) in ([], ["Z"])
+            return states(pid) in ([], ["Z"])
         return True
 
     def type(self, *keys):
