@@ -257,6 +257,10 @@ std::optional<int> Invocation::parse() {
   }
   console().set_up(settings);
   for (const CLI::Option* option : app_.get_options()) {
+    const auto is_empty = [](const std::string& word) { return word.empty(); };
+    if (option->get_positional() && std::ranges::any_of(option->results(), is_empty)) {
+      return usage_error("expected " + option->get_name() + ", got an empty word");
+    }
     // What names a file here, or is text, is bytes.
     const bool bytes = option->get_name() == "FILE" || option->get_type_name() == "FILE" ||
                        option->get_name() == "TEXT";

@@ -83,6 +83,9 @@ int run_exec(Invocation& invocation) {
   if (ways != 1 || (!shell->empty() && !argv.empty())) {
     return invocation.usage_error("one of ARGV, --shell LINE and --name NAME is needed");
   }
+  if (name.empty() && !argv.empty() && argv.front().empty()) {
+    return invocation.usage_error("expected ARGV, got an empty word");
+  }
   const bool bare = invocation.session.server().wire != Wire::frame;
   if (bare && shell->empty()) {
     return invocation.usage_error(invocation.session.server().url() +

@@ -8,6 +8,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/remote_tree.h"
 #include "cleave/bin/client/retries.h"
@@ -70,7 +71,7 @@ int run_get(Invocation& invocation) {
     return batch.run(fetch_to_output, [](const std::string& local) { return LocalFile(local); });
   }
   if (options.recursive) {
-    while (name.size() > 1 && name.back() == '/') name.pop_back();
+    name = directory_name(std::move(name));
     bool tree = name == ".";
     if (!tree) {
       const Outcome there = status_of(session, settings, name);

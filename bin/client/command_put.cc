@@ -9,6 +9,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/standard_input.h"
@@ -160,7 +161,7 @@ int run_put(Invocation& invocation) {
     name = base_name(tree ? std::filesystem::canonical(path, error).string() : path);
     if (name.empty() && tree) return invocation.usage_error("a NAME is needed; . is the root");
   }
-  while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
+  if (tree) name = directory_name(std::move(name));
   if (auto status = invocation.refuse_unless_utf8(name)) return *status;
   if (!invocation.settings.retries) invocation.settings.retries = kRetries;
   Batch batch(invocation.session, invocation.settings, options, !options.dry_run);

@@ -55,6 +55,14 @@ class Words(AgainstTheDaemon):
                       self.sentence("ping", "-s", "tcp://127.0.0.1:1", status=2))
         self.assertIn("'b' was not expected here", self.sentence("stat", "a", "b", "c", status=2))
 
+    def test_an_empty_name_is_wrong_usage(self):
+        (self.folder / "a").touch()
+        for words in (["put", "", "x"], ["put", "a", ""], ["get", ""], ["get", "a", ""], ["rm", ""],
+                      ["stat", ""], ["verify", ""], ["mv", "", "x"], ["mv", "a", ""], ["ls", ""],
+                      ["call", ""], ["help", ""], ["decode", ""], ["sticky", "a", ""], ["exec", ""]):
+            with self.subTest(words):
+                self.assertRegex(self.sentence(*words, status=2), r"expected [A-Z]+, got an empty word")
+
     def test_a_standard_input_that_is_closed_stores_nothing(self):
         (self.root / "kept").write_bytes(b"kept")
         for words, status in ((["put", "-", "kept"], 1), (["call", "echo", "--body", "-"], 1),
