@@ -75,8 +75,11 @@ int run(int argc, char** argv) {
   app.prefix_command();
   add_start_options(app, options, settings);
   if (argc > 1 && std::string_view(argv[1]) == "--complete") {
-    print_candidates(app, settings, {argv + 2, argv + argc}, [&] {
-      if (const Result<Presets> presets = read_presets(options)) (void)presets->apply(app);
+    print_candidates(app, settings, {argv + 2, argv + argc}, [&]() -> std::vector<std::string> {
+      const Result<Presets> presets = read_presets(options);
+      if (!presets) return {};
+      (void)presets->apply(app);
+      return presets->profiles();
     });
   }
   try {
