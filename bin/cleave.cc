@@ -104,6 +104,10 @@ int run(int argc, char** argv) {
   }
   Result<Presets> presets = read_presets(options);
   if (!presets) return wrong(presets.error().message);
+  const std::vector<std::string> words = app.remaining();
+  if (!words.empty() && needs_no_server(words.front())) {
+    app.get_option("--server")->configurable(false);  // whatever the environment says of it
+  }
   if (Result<void> done = presets->apply(app); !done) return wrong(done.error().message);
   console.set_up(settings);
   auto endpoint = Endpoint::parse(settings.server);
@@ -113,7 +117,6 @@ int run(int argc, char** argv) {
     return wrong(done.error().message);
   }
   settings.presets = std::make_shared<const Presets>(*std::move(presets));
-  const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);
   if (session.may_hang()) exit_at_once(status);

@@ -56,6 +56,7 @@ Carrier carrier_of(const Endpoint& server) {
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
 constexpr const char* kCommonGroup = "Options of every command";
+constexpr const char* kServerGroup = "Options of every command that asks a server";
 
 // A sentence where the system does not know it.
 std::string known_encoding(const std::string& name) {
@@ -130,6 +131,11 @@ std::span<const Command> commands() noexcept {
   return kCommands;
 }
 
+bool needs_no_server(std::string_view name) noexcept {
+  const auto* command = std::ranges::find(kCommands, name, &Command::name);
+  return command != kCommands.end() && command->carriers == kNoServer;
+}
+
 Manual manual_of(const Command& command) {
   return {.name = "cleave " + std::string(command.name),
           .usage = "[OPTIONS] " + std::string(command.usage),
@@ -153,20 +159,9 @@ std::vector<TermList> command_lists() {
 void add_common_options(CLI::App& app, Settings& settings) {
   app.get_help_ptr()->group(kCommonGroup);
   app.option_defaults()->group(kCommonGroup);
-  add_seconds(
-      app, "--timeout", true,
-      [&settings](Millis time) {
-        settings.timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
-      },
-      "End a request that takes longer; a server that keeps the time is waited for 7 more; 0: "
-      "never");
   app.add_flag("-q,--quiet", settings.quiet, "Say nothing but results and errors");
   app.add_flag("-v,--verbose", settings.verbose, "Say what goes on");
   app.add_flag("--json", settings.json, "Print results as JSON");
-  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
-      ->type_name("NAME")
-      ->check(known_encoding);
-  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
   add_choice(app, "--progress", settings.progress,
              {{"auto", ProgressAs::automatic},
               {"none", ProgressAs::none},
@@ -177,6 +172,14 @@ void add_common_options(CLI::App& app, Settings& settings) {
       app, "--color", settings.color,
       {{"auto", ColorWhen::automatic}, {"always", ColorWhen::always}, {"never", ColorWhen::never}},
       "Colours; auto: on a terminal, unless NO_COLOR says otherwise");
+  app.option_defaults()->group(kServerGroup);
+  add_seconds(
+      app, "--timeout", true,
+      [&settings](Millis time) {
+        settings.timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
+      },
+      "End a request that takes longer; a server that keeps the time is waited for 7 more; 0: "
+      "never");
   add_seconds(
       app, "--connect-timeout", false,
       [&settings](Millis time) { settings.connect_timeout = time; },
@@ -191,6 +194,10 @@ void add_common_options(CLI::App& app, Settings& settings) {
                  "How often to try again when the network or the server fails; default 3")
       ->type_name("N")
       ->check(CLI::Range(0U, 1'000U));
+  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
+      ->type_name("NAME")
+      ->check(known_encoding);
+  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
   app.option_defaults()->group("Options");
 }
 
@@ -224,8 +231,13 @@ Invocation::Invocation(const Command& command, Session& in, const Settings& with
       words_(std::move(words)) {
   app_.set_help_flag("-h,--help", "Show this");
   add_common_options(app_, settings);
-  // Those are in the settings already; what is the command's own says so where it can be preset.
-  for (CLI::Option* const option : app_.get_options()) option->configurable(false);
+  for (CLI::Option* const option : app_.get_options()) {
+    // Those are in the settings already; what is the command's own says so where it can be preset.
+    option->configurable(false);
+    // Taken without a word, as they are before a command.
+    const bool of_servers = option->get_group() == kServerGroup;
+    if (of_servers && command.carriers == kNoServer) option->group("");
+  }
   app_.option_defaults()->configurable(false);
 }
 

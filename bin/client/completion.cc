@@ -146,6 +146,7 @@ class Completer {
 
   void options_of(const CLI::App& app) {
     for (const CLI::Option* option : app.get_options()) {
+      if (option->get_group().empty()) continue;  // --help does not tell of it either
       for (const std::string& name : option->get_lnames()) {
         add("--" + name, option->get_description());
       }
