@@ -21,6 +21,7 @@
 #include "cleave/bin/client/settings.h"
 #include "cleave/bin/client/start_options.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/usage.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/loop.h"
 
@@ -91,7 +92,7 @@ int run(int argc, char** argv) {
     std::cout << version.what() << "\n";
     return console.finish_results();
   } catch (const CLI::ParseError& error) {
-    return wrong(error.what() + std::string("; see cleave --help"));
+    return wrong(usage_sentence(app, error) + "; see cleave --help");
   }
 
   auto loop = Loop::create();

@@ -13,6 +13,7 @@
 #include "cleave/bin/client/pages.h"
 #include "cleave/bin/client/presets.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/usage.h"
 #include "cleave/protocol/utf8.h"
 
 namespace cleave::cli {
@@ -29,8 +30,8 @@ constexpr std::array kCommands = {
     Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get, kGetPage},
     Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls, kLsPage},
     Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat, kStatPage},
-    Command{"rm", "NAME", "deletes a file", kFrames, run_rm, kRmPage},
-    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv, kMvPage},
+    Command{"rm", "NAME", "deletes a file or an empty directory", kFrames, run_rm, kRmPage},
+    Command{"mv", "FROM TO", "gives a file or a directory another name", kFrames, run_mv, kMvPage},
     Command{"verify", "NAME", "has a file read again and compared with its digest", kFrames,
             run_verify, kVerifyPage},
     Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping,
@@ -113,6 +114,7 @@ void add_choice(CLI::App& app, const char* name, Choice& choice,
     together += (names.empty() ? "{" : ",") + text;
     names.push_back(text);
   }
+  together += "}";
   app.add_option_function<std::string>(
          name,
          [&choice, choices = std::move(choices)](const std::string& text) {
@@ -121,8 +123,12 @@ void add_choice(CLI::App& app, const char* name, Choice& choice,
            }
          },
          what)
-      ->type_name(together + "}")
-      ->check(CLI::IsMember(std::move(names)).description(""));
+      ->type_name(together)
+      ->check([together, names](const std::string& text) {
+        return std::ranges::find(names, text) != names.end()
+                   ? std::string()
+                   : "expected one of " + together + ", got '" + text + "'";
+      });
 }
 
 }  // namespace
@@ -190,10 +196,11 @@ void add_common_options(CLI::App& app, Settings& settings) {
         settings.silence_timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
       },
       "Give up a server that is silent for so long; default 60, 0: never");
-  app.add_option("--retries", settings.retries,
-                 "How often to try again when the network or the server fails; default 3")
+  app.add_option(
+         "--retries", settings.retries,
+         "How often to try again when the network or the server fails, up to 1000; default 3")
       ->type_name("N")
-      ->check(CLI::Range(0U, 1'000U));
+      ->check(whole_number(0, 1'000));
   app.add_option("--encoding", settings.encoding, "What the server's output is written in")
       ->type_name("NAME")
       ->check(known_encoding);
@@ -257,10 +264,13 @@ std::optional<int> Invocation::parse() {
     const bool before = extra.starts_with("-s") || extra.starts_with("-p") ||
                         extra.starts_with("--server") || extra.starts_with("--profile") ||
                         extra.starts_with("--config");
-    return usage_error(before ? "'" + extra + "' stands before the command"
-                              : "'" + extra + "' was not expected here");
+    if (before) return usage_error("'" + extra + "' stands before the command");
+    if (extra.starts_with('-')) return usage_error("there is no option '" + extra + "'");
+    const std::string takes(command_.usage.empty() ? "nothing" : command_.usage);
+    return usage_error("'" + extra + "' was not expected here: " + std::string(command_.name) +
+                       " takes " + takes);
   } catch (const CLI::ParseError& error) {
-    return usage_error(error.what());
+    return usage_error(usage_sentence(app_, error));
   }
   if (settings.presets) {
     if (Result<void> preset = settings.presets->apply(app_); !preset) {
@@ -285,11 +295,12 @@ std::optional<int> Invocation::parse() {
 }
 
 std::string Invocation::first_extra() const {
-  const std::vector<std::string> extras = app_.remaining();
+  std::vector<std::string> extras = app_.remaining();
+  std::erase(extras, "--");
   const auto found = std::ranges::find_if(words_, [&extras](const std::string& word) {
     return std::ranges::find(extras, word) != extras.end();
   });
-  return found == words_.end() ? std::string() : *found;
+  return found == words_.end() ? extras.front() : *found;  // it may be a letter of -rc
 }
 
 std::optional<int> Invocation::refuse_unless_utf8(const std::string& word) {

@@ -64,7 +64,7 @@ int run_get(Invocation& invocation) {
   if (path == "-") {
     if (options.resume || options.recursive || options.dry_run) {
       return invocation.usage_error(
-          "standard output takes one file as it is, without these options");
+          "standard output takes one file as it is, without -r, -c and --dry-run");
     }
     invocation.settings.json = false;  // the results are the file's bytes
     batch.add({.local = path, .remote = name});

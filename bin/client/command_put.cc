@@ -101,6 +101,12 @@ Result<Transferred> plan_put(const Transfer& transfer) {
   return Transferred{};
 }
 
+// Of a directory, without -r.
+Result<Transferred> refuse_directory(const Transfer& transfer) {
+  return fail(Errc::invalid_argument,
+              "'" + transfer.local.path() + "' is a directory; put -r stores what is in it");
+}
+
 // Below `directory` on the server; "." is its root.
 int put_tree(Invocation& invocation, Batch& batch, Batch::Action action, const std::string& path,
              const std::string& directory) {
@@ -142,7 +148,8 @@ int run_put(Invocation& invocation) {
   if (path == "-" || one_way) {
     if (special || options.no_clobber) {
       return invocation.usage_error(
-          "standard input and one-way files go once and as they are, without these options");
+          "standard input and one-way files go once and as they are, without -r, -c, --dry-run and "
+          "--no-clobber");
     }
     if (name.empty()) name = base_name(path);
     if (auto status = invocation.refuse_unless_utf8(name)) return *status;
@@ -168,7 +175,8 @@ int run_put(Invocation& invocation) {
   const Batch::Action action = options.dry_run ? plan_put : store;
   if (tree) return put_tree(invocation, batch, action, path, name);
   batch.add({.local = path, .remote = name});
-  return batch.run(action, [](const std::string& local) { return LocalFile(local); });
+  return batch.run(is_directory(path) ? refuse_directory : action,
+                   [](const std::string& local) { return LocalFile(local); });
 }
 
 }  // namespace cleave::cli
