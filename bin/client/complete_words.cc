@@ -20,7 +20,7 @@ void say_nothing_on_standard_error() {
   if (nowhere >= 0) ::dup2(nowhere, STDERR_FILENO);
 }
 
-bool parse(CLI::App& app, std::vector<std::string> words) {
+bool parse_words(CLI::App& app, std::vector<std::string> words) {
   std::ranges::reverse(words);
   try {
     app.parse(std::move(words));
@@ -36,7 +36,9 @@ void print(CLI::App& app, const Settings& settings, std::vector<std::string> wor
   const std::string word = std::move(words.back());
   words.pop_back();
   // What is typed so far need not be right, and an option may have its value at the cursor.
-  if (!parse(app, words) && !words.empty()) (void)parse(app, {words.begin(), words.end() - 1});
+  if (!parse_words(app, words) && !words.empty()) {
+    (void)parse_words(app, {words.begin(), words.end() - 1});
+  }
   const std::vector<std::string> profiles = preset();
   auto loop = Loop::create();
   if (!loop) return;

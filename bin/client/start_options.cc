@@ -15,9 +15,7 @@ namespace {
 std::string server_address(const std::string& url) {
   const auto begins_it = [&url](const char* scheme) { return url.starts_with(scheme); };
   if (!std::ranges::any_of(std::array{"tcp://", "udp://", "unix:"}, begins_it)) {
-    return "expected tcp://HOST:PORT, udp://HOST:PORT or unix:PATH, as tcp://127.0.0.1:8080, got "
-           "'" +
-           url + "'";
+    return "expected tcp://HOST:PORT, udp://HOST:PORT or unix:PATH, got '" + url + "'";
   }
   const Result<Endpoint> endpoint = Endpoint::parse(url);
   return endpoint ? "" : endpoint.error().message;

@@ -26,11 +26,12 @@ std::string usage_sentence(const CLI::App& app, const CLI::ParseError& error) {
     const std::string name = text.substr(0, text.find(':'));
     const CLI::Option* const option = app.get_option_no_throw(name);
     if (option == nullptr) return text;
-    if (option->count() > 1)
+    if (option->count() > 1) {
       return name + ": expected one value, got " + std::to_string(option->count());
+    }
     return name + ": expected " + option->get_type_name() + ", got nothing";
   }
-  // Values are checked before they are converted, but for those of flags: "… --name = value".
+  // Of flags alone, as other values are checked before: "Could not convert: --name = value"
   const std::size_t name = text.find("--");
   const std::size_t equals = text.find(" = ");
   if (error.get_name() == "ConversionError" && name < equals && equals != std::string::npos) {
