@@ -21,6 +21,7 @@
 #include "cleave/bin/client/settings.h"
 #include "cleave/bin/client/start_options.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/usage.h"
 #include "cleave/core/endpoint.h"
 #include "cleave/core/loop.h"
 
@@ -75,8 +76,11 @@ int run(int argc, char** argv) {
   app.prefix_command();
   add_start_options(app, options, settings);
   if (argc > 1 && std::string_view(argv[1]) == "--complete") {
-    print_candidates(app, settings, {argv + 2, argv + argc}, [&] {
-      if (const Result<Presets> presets = read_presets(options)) (void)presets->apply(app);
+    print_candidates(app, settings, {argv + 2, argv + argc}, [&]() -> std::vector<std::string> {
+      const Result<Presets> presets = read_presets(options);
+      if (!presets) return {};
+      (void)presets->apply(app);
+      return presets->profiles();
     });
   }
   try {
@@ -88,7 +92,7 @@ int run(int argc, char** argv) {
     std::cout << version.what() << "\n";
     return console.finish_results();
   } catch (const CLI::ParseError& error) {
-    return wrong(error.what() + std::string("; see cleave --help"));
+    return wrong(usage_sentence(app, error) + "; see cleave --help");
   }
 
   auto loop = Loop::create();
@@ -101,6 +105,10 @@ int run(int argc, char** argv) {
   }
   Result<Presets> presets = read_presets(options);
   if (!presets) return wrong(presets.error().message);
+  const std::vector<std::string> words = app.remaining();
+  if (!words.empty() && needs_no_server(words.front())) {
+    app.get_option("--server")->configurable(false);  // whatever the environment says of it
+  }
   if (Result<void> done = presets->apply(app); !done) return wrong(done.error().message);
   console.set_up(settings);
   auto endpoint = Endpoint::parse(settings.server);
@@ -110,7 +118,6 @@ int run(int argc, char** argv) {
     return wrong(done.error().message);
   }
   settings.presets = std::make_shared<const Presets>(*std::move(presets));
-  const std::vector<std::string> words = app.remaining();
   const int status =
       words.empty() ? run_prompt(session, settings) : run_command(session, settings, words);
   if (session.may_hang()) exit_at_once(status);

@@ -263,7 +263,10 @@ Refusal read_host_and_port(std::string_view rest, Endpoint& endpoint) {
     const std::optional<std::string_view> name = take_until(rest, ':');
     if (!name) return "expected a port behind the host, as in tcp://127.0.0.1:8080";
     host = canonical<AF_INET, in_addr>(*name == "localhost" ? "127.0.0.1" : std::string(*name));
-    if (!host) return "expected a numeric address or localhost, got '" + std::string(*name) + "'";
+    if (!host) {
+      return "expected a numeric address or localhost, got '" + std::string(*name) +
+             "'; names are not looked up (getent hosts NAME does that)";
+    }
   }
   const auto port = number_from<std::uint16_t>(rest);
   if (!port) return "expected a port from 0 to 65535, got '" + std::string(rest) + "'";

@@ -13,6 +13,7 @@
 #include "cleave/bin/client/pages.h"
 #include "cleave/bin/client/presets.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/usage.h"
 #include "cleave/protocol/utf8.h"
 
 namespace cleave::cli {
@@ -29,8 +30,8 @@ constexpr std::array kCommands = {
     Command{"get", "NAME [FILE]", "fetches a file", kFrames, run_get, kGetPage},
     Command{"ls", "[DIR]", "lists a directory", kFrames, run_ls, kLsPage},
     Command{"stat", "NAME", "tells what is known of a file", kFrames, run_stat, kStatPage},
-    Command{"rm", "NAME", "deletes a file", kFrames, run_rm, kRmPage},
-    Command{"mv", "FROM TO", "renames a file", kFrames, run_mv, kMvPage},
+    Command{"rm", "NAME", "deletes a file or an empty directory", kFrames, run_rm, kRmPage},
+    Command{"mv", "FROM TO", "gives a file or a directory another name", kFrames, run_mv, kMvPage},
     Command{"verify", "NAME", "has a file read again and compared with its digest", kFrames,
             run_verify, kVerifyPage},
     Command{"ping", "", "asks whether the server is there", kFrames | kFrameDatagrams, run_ping,
@@ -56,6 +57,7 @@ Carrier carrier_of(const Endpoint& server) {
 constexpr double kLongestTimeout = 1e9;  // seconds; three decades
 
 constexpr const char* kCommonGroup = "Options of every command";
+constexpr const char* kServerGroup = "Options of every command that asks a server";
 
 // A sentence where the system does not know it.
 std::string known_encoding(const std::string& name) {
@@ -112,6 +114,7 @@ void add_choice(CLI::App& app, const char* name, Choice& choice,
     together += (names.empty() ? "{" : ",") + text;
     names.push_back(text);
   }
+  together += "}";
   app.add_option_function<std::string>(
          name,
          [&choice, choices = std::move(choices)](const std::string& text) {
@@ -120,14 +123,23 @@ void add_choice(CLI::App& app, const char* name, Choice& choice,
            }
          },
          what)
-      ->type_name(together + "}")
-      ->check(CLI::IsMember(std::move(names)).description(""));
+      ->type_name(together)
+      ->check([together, names](const std::string& text) {
+        return std::ranges::find(names, text) != names.end()
+                   ? std::string()
+                   : "expected one of " + together + ", got '" + text + "'";
+      });
 }
 
 }  // namespace
 
 std::span<const Command> commands() noexcept {
   return kCommands;
+}
+
+bool needs_no_server(std::string_view name) noexcept {
+  const auto* command = std::ranges::find(kCommands, name, &Command::name);
+  return command != kCommands.end() && command->carriers == kNoServer;
 }
 
 Manual manual_of(const Command& command) {
@@ -153,13 +165,6 @@ std::vector<TermList> command_lists() {
 void add_common_options(CLI::App& app, Settings& settings) {
   app.get_help_ptr()->group(kCommonGroup);
   app.option_defaults()->group(kCommonGroup);
-  add_seconds(
-      app, "--timeout", true,
-      [&settings](Millis time) {
-        settings.timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
-      },
-      "End a request that takes longer; a server that keeps the time is waited for 7 more; 0: "
-      "never");
   // Of the two, the one that is said last.
   const auto either = [&app](const char* name, bool& here, bool& there, const char* text) {
     return app.add_flag_function(
@@ -174,10 +179,6 @@ void add_common_options(CLI::App& app, Settings& settings) {
       either("-q,--quiet", settings.quiet, settings.verbose, "Say nothing but results and errors");
   either("-v,--verbose", settings.verbose, settings.quiet, "Say what goes on")->excludes(quiet);
   app.add_flag("--json", settings.json, "Print results as JSON, where they are not bytes");
-  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
-      ->type_name("NAME")
-      ->check(known_encoding);
-  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
   add_choice(app, "--progress", settings.progress,
              {{"auto", ProgressAs::automatic},
               {"none", ProgressAs::none},
@@ -188,6 +189,14 @@ void add_common_options(CLI::App& app, Settings& settings) {
       app, "--color", settings.color,
       {{"auto", ColorWhen::automatic}, {"always", ColorWhen::always}, {"never", ColorWhen::never}},
       "Colours; auto: on a terminal, unless NO_COLOR says otherwise");
+  app.option_defaults()->group(kServerGroup);
+  add_seconds(
+      app, "--timeout", true,
+      [&settings](Millis time) {
+        settings.timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
+      },
+      "End a request that takes longer; a server that keeps the time is waited for 7 more; 0: "
+      "never");
   add_seconds(
       app, "--connect-timeout", false,
       [&settings](Millis time) { settings.connect_timeout = time; },
@@ -198,10 +207,15 @@ void add_common_options(CLI::App& app, Settings& settings) {
         settings.silence_timeout = time > Millis(0) ? std::optional(time) : std::nullopt;
       },
       "Give up a server that is silent for so long; default 60, 0: never");
-  app.add_option("--retries", settings.retries,
-                 "How often to try again when the network or the server fails; default 3")
+  app.add_option(
+         "--retries", settings.retries,
+         "How often to try again when the network or the server fails, up to 1000; default 3")
       ->type_name("N")
-      ->check(CLI::Range(0U, 1'000U));
+      ->check(whole_number(0, 1'000));
+  app.add_option("--encoding", settings.encoding, "What the server's output is written in")
+      ->type_name("NAME")
+      ->check(known_encoding);
+  app.add_flag("--raw", settings.raw, "Print results as they come, not converted or escaped");
   app.option_defaults()->group("Options");
 }
 
@@ -235,8 +249,13 @@ Invocation::Invocation(const Command& command, Session& in, const Settings& with
       words_(std::move(words)) {
   app_.set_help_flag("-h,--help", "Show this");
   add_common_options(app_, settings);
-  // Those are in the settings already; what is the command's own says so where it can be preset.
-  for (CLI::Option* const option : app_.get_options()) option->configurable(false);
+  for (CLI::Option* const option : app_.get_options()) {
+    // Those are in the settings already; what is the command's own says so where it can be preset.
+    option->configurable(false);
+    // Taken without a word, as they are before a command.
+    const bool of_servers = option->get_group() == kServerGroup;
+    if (of_servers && command.carriers == kNoServer) option->group("");
+  }
   app_.option_defaults()->configurable(false);
 }
 
@@ -256,10 +275,13 @@ std::optional<int> Invocation::parse() {
     const bool before = extra.starts_with("-s") || extra.starts_with("-p") ||
                         extra.starts_with("--server") || extra.starts_with("--profile") ||
                         extra.starts_with("--config");
-    return usage_error(before ? "'" + extra + "' stands before the command"
-                              : "'" + extra + "' was not expected here");
+    if (before) return usage_error("'" + extra + "' stands before the command");
+    if (extra.starts_with('-')) return usage_error("there is no option '" + extra + "'");
+    const std::string takes(command_.usage.empty() ? "nothing" : command_.usage);
+    return usage_error("'" + extra + "' was not expected here: " + std::string(command_.name) +
+                       " takes " + takes);
   } catch (const CLI::ParseError& error) {
-    return usage_error(error.what());
+    return usage_error(usage_sentence(app_, error));
   }
   if (settings.presets) {
     if (Result<void> preset = settings.presets->apply(app_); !preset) {
@@ -268,6 +290,10 @@ std::optional<int> Invocation::parse() {
   }
   console().set_up(settings);
   for (const CLI::Option* option : app_.get_options()) {
+    const auto is_empty = [](const std::string& word) { return word.empty(); };
+    if (option->get_positional() && std::ranges::any_of(option->results(), is_empty)) {
+      return usage_error("expected " + option->get_name() + ", got an empty word");
+    }
     // What names a file here, or is text, is bytes.
     const bool bytes = option->get_name() == "FILE" || option->get_type_name() == "FILE" ||
                        option->get_name() == "TEXT";
@@ -280,11 +306,12 @@ std::optional<int> Invocation::parse() {
 }
 
 std::string Invocation::first_extra() const {
-  const std::vector<std::string> extras = app_.remaining();
+  std::vector<std::string> extras = app_.remaining();
+  std::erase(extras, "--");
   const auto found = std::ranges::find_if(words_, [&extras](const std::string& word) {
     return std::ranges::find(extras, word) != extras.end();
   });
-  return found == words_.end() ? std::string() : *found;
+  return found == words_.end() ? extras.front() : *found;  // it may be a letter of -rc
 }
 
 std::optional<int> Invocation::refuse_unless_utf8(const std::string& word) {

@@ -48,6 +48,8 @@ struct Command {
 
 // All of them, in the order in which they are shown. Static storage.
 [[nodiscard]] std::span<const Command> commands() noexcept;
+// Of a name that is a command's; false for any other.
+[[nodiscard]] bool needs_no_server(std::string_view name) noexcept;
 
 // What --help and the man page tell of it.
 [[nodiscard]] Manual manual_of(const Command& command);

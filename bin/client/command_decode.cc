@@ -12,6 +12,7 @@
 #include "cleave/bin/client/frame_lines.h"
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/standard_descriptor.h"
+#include "cleave/bin/client/usage.h"
 #include "cleave/core/pipe.h"
 #include "cleave/handlers/file_writer.h"
 #include "cleave/handlers/local_error.h"
@@ -79,21 +80,23 @@ int run_decode(Invocation& invocation) {
   auto& app = invocation.app();
   app.add_option("FILE", path, "What to read; default standard input");
   app.add_flag("--text", text, "Show bodies that are text and not longer than 1 KiB");
-  app.add_option("--header-bytes", limits.header_bytes, "The longest header")
+  app.add_option("--header-bytes", limits.header_bytes, "The longest header, 2 to 16777216")
       ->type_name("N")
-      ->check(CLI::Range(2U, 16'777'216U))
+      ->check(whole_number(2, 16'777'216))
       ->capture_default_str();
-  app.add_option("--header-depth", limits.depth, "How deep a header may nest")
+  app.add_option("--header-depth", limits.depth, "How deep a header may nest, 2 to 256")
       ->type_name("N")
-      ->check(CLI::Range(2U, 256U))
+      ->check(whole_number(2, 256))
       ->capture_default_str();
-  app.add_option("--header-values", limits.values, "The most members and elements of a header")
+  app.add_option("--header-values", limits.values,
+                 "The most members and elements of a header, 16 to 1000000")
       ->type_name("N")
-      ->check(CLI::Range(16U, 1'000'000U))
+      ->check(whole_number(16, 1'000'000))
       ->capture_default_str();
-  app.add_option("--header-key-bytes", limits.key_bytes, "The longest name in a header")
+  app.add_option("--header-key-bytes", limits.key_bytes,
+                 "The longest name in a header, 16 to 65536")
       ->type_name("N")
-      ->check(CLI::Range(16U, 65'536U))
+      ->check(whole_number(16, 65'536))
       ->capture_default_str();
   if (auto status = invocation.parse()) return *status;
   if (invocation.settings.interactive && (path.empty() || path == "-")) {

@@ -69,7 +69,7 @@ int run_exec(Invocation& invocation) {
   invocation.app()
       .add_option("--name", name, "A command of the server's; its arguments follow as KEY=VALUE")
       ->type_name("NAME");
-  invocation.app().add_flag("-t,--tty", tty, "A terminal for the program: there is none");
+  invocation.app().add_flag("-t,--tty", tty, "Refused, as a program gets pipes and no terminal");
   if (auto status = invocation.parse_leading(argv)) return *status;
   for (const std::string& word : argv) {
     if (auto status = invocation.refuse_unless_utf8(word)) return *status;
@@ -81,7 +81,11 @@ int run_exec(Invocation& invocation) {
   }
   const int ways = int{name.empty() && !argv.empty()} + int{!shell->empty()} + int{!name.empty()};
   if (ways != 1 || (!shell->empty() && !argv.empty())) {
-    return invocation.usage_error("one of ARGV, --shell LINE and --name NAME is needed");
+    return invocation.usage_error("expected one of ARGV, --shell LINE and --name NAME, got " +
+                                  std::string(ways == 0 ? "none" : "several"));
+  }
+  if (name.empty() && !argv.empty() && argv.front().empty()) {
+    return invocation.usage_error("expected ARGV, got an empty word");
   }
   const bool bare = invocation.session.server().wire != Wire::frame;
   if (bare && shell->empty()) {

@@ -8,6 +8,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/remote_tree.h"
 #include "cleave/bin/client/retries.h"
@@ -63,14 +64,14 @@ int run_get(Invocation& invocation) {
   if (path == "-") {
     if (options.resume || options.recursive || options.dry_run) {
       return invocation.usage_error(
-          "standard output takes one file as it is, without these options");
+          "standard output takes one file as it is, without -r, -c and --dry-run");
     }
     invocation.settings.json = false;  // the results are the file's bytes
     batch.add({.local = path, .remote = name});
     return batch.run(fetch_to_output, [](const std::string& local) { return LocalFile(local); });
   }
   if (options.recursive) {
-    while (name.size() > 1 && name.back() == '/') name.pop_back();
+    name = directory_name(std::move(name));
     bool tree = name == ".";
     if (!tree) {
       const Outcome there = status_of(session, settings, name);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/command_line.h"
 
+#include <cstdlib>
 #include <utility>
 
 namespace cleave::cli {
@@ -10,11 +11,16 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+bool begins_at_home(std::string_view word) {
+  return word == "~" || word.starts_with("~/");
+}
+
 // Reads a line character by character.
 class WordReader {
  public:
   explicit WordReader(std::string_view line) {
     for (std::size_t i = 0; i < line.size(); ++i) take(line[i], i);
+    expand_home();
     if (!inside_) typed_.begin = line.size();
   }
 
@@ -28,6 +34,7 @@ class WordReader {
     if (!std::exchange(inside_, true)) typed_.begin = at;
     char& quote = typed_.quote;
     const bool bare = quote == 0 && !escaping_;
+    if (at == typed_.begin) tilde_ = c == '~';
     if (c == '\\' && quote != '\'' && !escaping_) {
       escaping_ = true;
     } else if (quote != 0 && c == quote && !escaping_) {
@@ -36,6 +43,7 @@ class WordReader {
       quote = c;
     } else if (bare && is_blank(c)) {
       inside_ = false;
+      expand_home();
       // Blanks alone are no word; '' is one.
       if (typed_.begin != at) typed_.words.push_back(std::exchange(typed_.word, {}));
     } else {
@@ -44,8 +52,16 @@ class WordReader {
     }
   }
 
+  void expand_home() {
+    const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+    if (std::exchange(tilde_, false) && begins_at_home(typed_.word) && home != nullptr) {
+      typed_.word.replace(0, 1, home);
+    }
+  }
+
   TypedLine typed_;
   bool inside_ = false;  // of a word, which may be empty: ''
+  bool tilde_ = false;   // the word begins with a bare one
   bool escaping_ = false;
 };
 
@@ -69,6 +85,7 @@ TypedLine read_typed(std::string_view line) {
 std::string as_typed(std::string_view word, char quote) {
   std::string out;
   if (quote != 0) out += quote;
+  if (quote == 0 && begins_at_home(word)) out += '\\';
   for (const char c : word) {
     const bool in_bare = quote == 0 && (is_blank(c) || c == '\'' || c == '"');
     if (quote == '\'' && c == '\'') {

@@ -13,7 +13,7 @@ namespace cleave::cli {
 // Lines as they are typed at the prompt, and the words that they mean.
 
 // Cuts a line into words as a shell does: blanks part them; '…' is taken as it is; "…" and bare
-// words know the backslash.
+// words know the backslash; a bare ~, alone or before a slash, is what HOME says.
 [[nodiscard]] Result<std::vector<std::string>> split_words(std::string_view line);
 
 // The part of a line up to the cursor, which is still being typed: nothing of it is an error.

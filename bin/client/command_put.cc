@@ -9,6 +9,7 @@
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
+#include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/remote_status.h"
 #include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/standard_input.h"
@@ -100,6 +101,12 @@ Result<Transferred> plan_put(const Transfer& transfer) {
   return Transferred{};
 }
 
+// Of a directory, without -r.
+Result<Transferred> refuse_directory(const Transfer& transfer) {
+  return fail(Errc::invalid_argument,
+              "'" + transfer.local.path() + "' is a directory; put -r stores what is in it");
+}
+
 // Below `directory` on the server; "." is its root.
 int put_tree(Invocation& invocation, Batch& batch, Batch::Action action, const std::string& path,
              const std::string& directory) {
@@ -145,7 +152,8 @@ int run_put(Invocation& invocation) {
   if (path == "-" || one_way) {
     if (special || options.no_clobber) {
       return invocation.usage_error(
-          "standard input and one-way files go once and as they are, without these options");
+          "standard input and one-way files go once and as they are, without -r, -c, --dry-run and "
+          "--no-clobber");
     }
     if (name.empty()) name = base_name(path);
     if (auto status = invocation.refuse_unless_utf8(name)) return *status;
@@ -164,14 +172,15 @@ int run_put(Invocation& invocation) {
     name = base_name(tree ? std::filesystem::canonical(path, error).string() : path);
     if (name.empty() && tree) return invocation.usage_error("a NAME is needed; . is the root");
   }
-  while (tree && name.size() > 1 && name.back() == '/') name.pop_back();
+  if (tree) name = directory_name(std::move(name));
   if (auto status = invocation.refuse_unless_utf8(name)) return *status;
   if (!invocation.settings.retries) invocation.settings.retries = kRetries;
   Batch batch(invocation.session, invocation.settings, options, !options.dry_run);
   const Batch::Action action = options.dry_run ? plan_put : store;
   if (tree) return put_tree(invocation, batch, action, path, name);
   batch.add({.local = path, .remote = name});
-  return batch.run(action, [](const std::string& local) { return LocalFile(local); });
+  return batch.run(is_directory(path) ? refuse_directory : action,
+                   [](const std::string& local) { return LocalFile(local); });
 }
 
 }  // namespace cleave::cli

@@ -19,6 +19,7 @@
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/usage.h"
 #include "cleave/core/file.h"
 #include "cleave/handlers/local_error.h"
 #include "cleave/protocol/decoder.h"
@@ -276,20 +277,17 @@ int run_sticky(Invocation& invocation) {
   auto& app = invocation.app();
   app.add_option("TEXT", texts, "The messages; default hello and world");
   auto* read = app.add_option("--read", sizes.first,
-                              "How many bytes each read asks for; default 2 and then 10")
+                              "How many bytes each read asks for, 1 to 1024; default 2 and then 10")
                    ->type_name("N")
-                   ->check(CLI::Range(std::size_t{1}, kMostBytes));
+                   ->check(whole_number(1, kMostBytes));
   if (auto status = invocation.parse()) return *status;
   if (!read->empty()) sizes.then = sizes.first;
   if (texts.empty()) texts = {"hello", "world"};
   std::size_t bytes = 0;
-  for (const std::string& text : texts) {
-    if (text.empty()) return invocation.usage_error("a TEXT is empty, and nothing would be sent");
-    bytes += text.size() + 1;
-  }
+  for (const std::string& text : texts) bytes += text.size() + 1;
   if (bytes > kMostBytes) {
-    return invocation.usage_error("the TEXTs are longer than " + std::to_string(kMostBytes) +
-                                  " bytes together");
+    return invocation.usage_error("expected TEXTs of up to " + std::to_string(kMostBytes) +
+                                  " bytes together, got " + std::to_string(bytes));
   }
   Story story(invocation.settings.json);
   const Result<void> told = tell(story, texts, sizes);

@@ -117,11 +117,12 @@ int run_mv(Invocation& invocation) {
 
 int run_ls(Invocation& invocation) {
   std::string directory;
-  invocation.app().add_option("DIR", directory, "A directory on the server; default the root");
+  invocation.app().add_option("DIR", directory,
+                              "A directory on the server; default the root, which is . or /");
   if (auto status = invocation.parse()) return *status;
   HeaderParser parser;
   const Result<void> listed = list_directory(
-      invocation.session, invocation.settings, without_slash(directory),
+      invocation.session, invocation.settings, directory_name(directory),
       [&parser, &settings = invocation.settings,
        coloured = invocation.console().output_coloured()](std::string_view line) -> Result<void> {
         if (!settings.json) return print_entry(parser, line, settings.raw, coloured);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "cleave/bin/client/asked_names.h"
@@ -19,24 +20,33 @@ void say_nothing_on_standard_error() {
   if (nowhere >= 0) ::dup2(nowhere, STDERR_FILENO);
 }
 
+bool parse_words(CLI::App& app, std::vector<std::string> words) {
+  std::ranges::reverse(words);
+  try {
+    app.parse(std::move(words));
+    return true;
+  } catch (const CLI::Error&) {
+    return false;
+  }
+}
+
 void print(CLI::App& app, const Settings& settings, std::vector<std::string> words,
-           const std::function<void()>& preset) {
+           const std::function<std::vector<std::string>()>& preset) {
   if (words.empty()) return;
   const std::string word = std::move(words.back());
   words.pop_back();
-  try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-  } catch (const CLI::Error&) {
-    // What is typed so far need not be right.
+  // What is typed so far need not be right, and an option may have its value at the cursor.
+  if (!parse_words(app, words) && !words.empty()) {
+    (void)parse_words(app, {words.begin(), words.end() - 1});
   }
-  preset();
+  const std::vector<std::string> profiles = preset();
   auto loop = Loop::create();
   if (!loop) return;
   // Without a server that can be asked there is still all the rest.
   Console console;
   Session session(**loop, Endpoint::parse(settings.server).value_or(Endpoint{}), console);
   AskedNames server(session, settings, [] { return false; });
-  for (const Candidate& each : complete(app, words, word, session, server)) {
+  for (const Candidate& each : complete(app, words, word, session, server, profiles)) {
     std::fputs(each.word.c_str(), stdout);
     if (!each.summary.empty()) std::fprintf(stdout, "\t%s", each.summary.c_str());
     std::fputc('\n', stdout);
@@ -48,7 +58,7 @@ void print(CLI::App& app, const Settings& settings, std::vector<std::string> wor
 }  // namespace
 
 void print_candidates(CLI::App& app, const Settings& settings, std::vector<std::string> words,
-                      const std::function<void()>& preset) {
+                      const std::function<std::vector<std::string>()>& preset) {
   say_nothing_on_standard_error();
   try {
     print(app, settings, std::move(words), preset);

@@ -19,9 +19,9 @@ namespace cleave::cli {
 // error, and without waiting for anybody for much longer than a second.
 //
 // `app` has the options that stand before a command; parsed, they set the settings, and `preset`
-// sets those that are not among the words.
+// sets those that are not among the words, and returns the names of profiles.
 [[noreturn]] void print_candidates(CLI::App& app, const Settings& settings,
                                    std::vector<std::string> words,
-                                   const std::function<void()>& preset);
+                                   const std::function<std::vector<std::string>()>& preset);
 
 }  // namespace cleave::cli

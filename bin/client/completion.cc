@@ -96,8 +96,9 @@ class PlaceReader {
 // Gathers what could stand for one word.
 class Completer {
  public:
-  Completer(std::string word, Session& session, ServerNames& server)
-      : word_(std::move(word)), session_(session), server_(server) {}
+  Completer(std::string word, Session& session, ServerNames& server,
+            const std::vector<std::string>& profiles)
+      : word_(std::move(word)), session_(session), server_(server), profiles_(profiles) {}
 
   void in_line(const CLI::App& leading, TypedWords words) {
     const Place before = PlaceReader(leading, words).place;
@@ -145,6 +146,7 @@ class Completer {
 
   void options_of(const CLI::App& app) {
     for (const CLI::Option* option : app.get_options()) {
+      if (option->get_group().empty()) continue;  // --help does not tell of it either
       for (const std::string& name : option->get_lnames()) {
         add("--" + name, option->get_description());
       }
@@ -180,6 +182,8 @@ class Completer {
       members_of_request(before, typed, place);
     } else if (label == "NAME" && command == "exec") {
       named_commands(before);
+    } else if (option.check_lname("profile")) {
+      for (const std::string& profile : profiles_) add(before + profile);
     } else {
       one_of_type(option.get_type_name(), before);
     }
@@ -334,6 +338,7 @@ class Completer {
   std::string word_;
   Session& session_;
   ServerNames& server_;
+  const std::vector<std::string>& profiles_;
   std::vector<Candidate> found_;
 };
 
@@ -344,8 +349,9 @@ bool goes_on(std::string_view word) {
 }
 
 std::vector<Candidate> complete(const CLI::App& leading, const std::vector<std::string>& words,
-                                const std::string& word, Session& session, ServerNames& server) {
-  Completer completer(word, session, server);
+                                const std::string& word, Session& session, ServerNames& server,
+                                const std::vector<std::string>& profiles) {
+  Completer completer(word, session, server, profiles);
   completer.in_line(leading, words);
   return completer.take();
 }

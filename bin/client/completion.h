@@ -41,11 +41,12 @@ struct Candidate {
 // What could stand in place of `word`, which is the last one of a line as far as it is typed, where
 // `words` stand before it. `leading` has the options that may come before the command. Sorted as it
 // is to be shown; every word begins with `word`. No candidate has a control character in it,
-// whoever named it.
+// whoever named it. `profiles` are the names of those in the user's file.
 [[nodiscard]] std::vector<Candidate> complete(const CLI::App& leading,
                                               const std::vector<std::string>& words,
                                               const std::string& word, Session& session,
-                                              ServerNames& server);
+                                              ServerNames& server,
+                                              const std::vector<std::string>& profiles = {});
 
 // The longest beginning that all of them have, in whole characters.
 [[nodiscard]] std::string common_beginning(const std::vector<Candidate>& candidates);

@@ -54,6 +54,16 @@ bool has_password_in_url(std::string_view line) {
   return false;
 }
 
+// What follows an option, or its name in lower case: -u NAME:PASSWORD, --proxy-user=NAME:PASSWORD,
+// -uNAME:PASSWORD. A time, as of `date -u +%H:%M`, is none.
+bool has_password_of_user(std::string_view name, std::string_view rest) {
+  if (name.starts_with("-u") && rest.starts_with(':')) return true;
+  if (name != "-u" && !(name.starts_with("--") && name.ends_with("user"))) return false;
+  rest.remove_prefix(std::min(rest.find_first_not_of("=\"'\\ \t"), rest.size()));
+  const std::string_view user = rest.substr(0, rest.find_first_of("\"' \t"));
+  return !user.starts_with('+') && user.find(':') != std::string_view::npos;
+}
+
 // ---- The file -----------------------------------------------------------------------------------
 
 constexpr int kLockTries = 50;
@@ -80,6 +90,10 @@ Result<Fd> open_locked(const std::string& path, int flags, int kind) {
   if (!file || ::fstat(file.get(), &info) != 0) return fail(cannot("open", path, errno));
   if (!S_ISREG(info.st_mode)) {
     return fail(Errc::invalid_argument, "the history '" + path + "' is no regular file");
+  }
+  // It may have been there already, for others to read.
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0 && ::fchmod(file.get(), 0600) != 0) {
+    return fail(cannot("chmod", path, errno));
   }
   if (!lock(file, kind)) return fail(cannot("lock", path, errno));
   return file;
@@ -163,6 +177,7 @@ bool is_secret(std::string_view line) {
       // What closes the name's quotes, and blanks as JSON and headers may have them.
       const std::size_t next = rest.find_first_not_of("\"'\\ \t");
       const bool given = next != std::string_view::npos && (rest[next] == '=' || rest[next] == ':');
+      if (has_password_of_user(name, rest)) return true;
       if ((given || name.starts_with('-')) && names_a_secret(name)) return true;
     } else {
       rest.remove_prefix(1);

@@ -13,11 +13,11 @@ namespace cleave::cli {
 
 // True for a line that is not to be kept: it begins with a blank, or it gives a value to something
 // whose name looks like that of a secret (`--token X`, `password=X`, `"apiKey": "X"`), or a URL of
-// it has a password.
+// it or an option that names a user has a password (`-u NAME:X`).
 [[nodiscard]] bool is_secret(std::string_view line);
 
 // The lines that were typed, in a file that any number of prompts read and write at once. It comes
-// to be with the first line that is kept, readable by its owner alone.
+// to be with the first line that is kept, and is for its owner alone, whoever could read it before.
 class HistoryFile {
  public:
   static constexpr std::size_t kLines = 1'000;

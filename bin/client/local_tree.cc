@@ -11,10 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "cleave/bin/client/local_path.h"
 #include "cleave/handlers/local_error.h"
 
 namespace cleave::cli {
 namespace {
+
+Error no_directory(const std::string& path) {
+  return {Errc::already_exists, "'" + path + "' is there already, and is no directory"};
+}
 
 Result<SharedFd> open_directory(int at, const std::string& name, int flags,
                                 const std::string& path) {
@@ -29,6 +34,7 @@ Result<SharedFd> open_directory(int at, const std::string& name, int flags,
     return fail(Errc::failed_precondition,
                 "'" + path + "' is a symbolic link, and those are not followed");
   }
+  if (number == ENOTDIR) return fail(no_directory(path));
   return fail(local_error(number, "cannot open the directory '" + path + "'"));
 }
 
@@ -63,11 +69,11 @@ Result<LocalTree> LocalTree::make(const std::string& path) {
   for (std::size_t end = 0; end != std::string::npos;) {
     end = path.find('/', end + 1);
     const std::string part = path.substr(0, end);
-    struct stat info {};
-    if (::stat(part.c_str(), &info) == 0 || ::mkdir(part.c_str(), 0777) == 0 || errno == EEXIST) {
-      continue;
-    }
-    return fail(local_error(errno, "cannot make the directory '" + part + "'"));
+    if (::mkdir(part.c_str(), 0777) == 0) continue;
+    const int number = errno;
+    if (is_directory(part)) continue;
+    return fail(number == EEXIST ? no_directory(part)
+                                 : local_error(number, "cannot make the directory '" + part + "'"));
   }
   return open(path);
 }

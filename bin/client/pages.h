@@ -96,8 +96,7 @@ inline constexpr std::array kRmExamples = {
     Example{"cleave rm albums/photo.raw", "deletes it"},
 };
 inline constexpr CommandPage kRmPage = {
-    kFilesTopic, "An empty directory is deleted as well. Exit status: 3 where there is none.",
-    kRmExamples};
+    kFilesTopic, "Exit status: 3 where there is no such file or directory.", kRmExamples};
 
 inline constexpr std::array kMvExamples = {
     Example{"cleave mv albums/photo.raw albums/old/photo.raw", "into a folder that is made for it"},

@@ -165,6 +165,12 @@ Result<Presets> Presets::load(const PresetFile& file) {
   });
 }
 
+std::vector<std::string> Presets::profiles() const {
+  std::vector<std::string> names;
+  for (const auto& [name, table] : profiles_) names.push_back(name);
+  return names;
+}
+
 Result<void> Presets::choose(const std::string& profile) {
   if (profiles_.contains(profile)) {
     chosen_ = profile;

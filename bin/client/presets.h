@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cleave/protocol/result.h"
 
@@ -46,7 +47,7 @@ struct Preset {
 //     [defaults]
 //     timeout = 30
 //     [profiles.build]
-//     server = "tcp://build.example:8080"
+//     server = "tcp://127.0.0.1:9000"
 //
 // What is wrong in it comes as `invalid_argument` and one sentence that begins with the variable,
 // or with the file and the line.
@@ -59,6 +60,7 @@ class Presets {
   // can write is refused: it decides to whom files are sent.
   [[nodiscard]] static Result<Presets> load(const PresetFile& file);
 
+  [[nodiscard]] std::vector<std::string> profiles() const;
   // Has a profile count.
   [[nodiscard]] Result<void> choose(const std::string& profile);
 

@@ -33,6 +33,11 @@ Result<RemoteEntry> RemoteEntry::parse(HeaderParser& parser, std::string_view li
                      .mtime_ms = (*entry)->integer_or("mtime_ms", kMin, kMax, 0).value_or(0)};
 }
 
+std::string directory_name(std::string typed) {
+  while (typed.ends_with('/')) typed.pop_back();
+  return typed.empty() ? "." : typed;
+}
+
 Result<void> list_directory(Session& session, const Settings& settings,
                             const std::string& directory,
                             UniqueFunction<Result<void>(std::string_view line)> on_line) {
@@ -40,7 +45,7 @@ Result<void> list_directory(Session& session, const Settings& settings,
   int empty_pages = 0;
   while (true) {
     Call call{.cmd = "list"};
-    if (!directory.empty()) call.members.set("filename", directory);
+    if (directory != ".") call.members.set("filename", directory);
     if (after) call.members.set("after", *after);
     std::string page;
     const Outcome outcome = run_repeatable(session, settings, call, page);

@@ -22,8 +22,12 @@ struct RemoteEntry {
   [[nodiscard]] static Result<RemoteEntry> parse(HeaderParser& parser, std::string_view line);
 };
 
-// Passes on all lines of a directory's list, page by page; an empty `directory` is the root. What
-// `on_line` fails with ends it.
+// The name of a directory that may have been typed, or completed, with a slash at its end, as
+// "albums/". The root, which may be "", "/" or "./", is ".".
+[[nodiscard]] std::string directory_name(std::string typed);
+
+// Passes on all lines of a directory's list, page by page; "." is the root. What `on_line`
+// fails with ends it.
 [[nodiscard]] Result<void> list_directory(
     Session& session, const Settings& settings, const std::string& directory,
     UniqueFunction<Result<void>(std::string_view line)> on_line);

@@ -27,9 +27,7 @@ Result<void> RemoteTree::find(const std::string& directory) {
 
 // `prefix` is below the root, and empty or ends in a slash.
 Result<void> RemoteTree::look_into(const std::string& prefix) {
-  std::string directory = root_ + prefix;
-  if (!directory.empty()) directory.pop_back();
-  const Result<std::vector<RemoteEntry>> entries = entries_of(directory);
+  const Result<std::vector<RemoteEntry>> entries = entries_of(directory_name(root_ + prefix));
   if (!entries) return fail(entries.error());
   for (const RemoteEntry& entry : *entries) take(prefix, entry);
   return {};

@@ -2,6 +2,8 @@
 #include "cleave/bin/client/start_options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 
 #include "cleave/bin/client/command.h"
 #include "cleave/core/endpoint.h"
@@ -11,11 +13,12 @@ namespace {
 
 // A sentence where it is no address to connect to.
 std::string server_address(const std::string& url) {
+  const auto begins_it = [&url](const char* scheme) { return url.starts_with(scheme); };
+  if (!std::ranges::any_of(std::array{"tcp://", "udp://", "unix:"}, begins_it)) {
+    return "expected tcp://HOST:PORT, udp://HOST:PORT or unix:PATH, got '" + url + "'";
+  }
   const Result<Endpoint> endpoint = Endpoint::parse(url);
-  if (!endpoint) return endpoint.error().message;
-  return endpoint->transport == Endpoint::Transport::inherited
-             ? "a client connects to tcp://, udp:// or unix: addresses"
-             : "";
+  return endpoint ? "" : endpoint.error().message;
 }
 
 }  // namespace
@@ -23,7 +26,8 @@ std::string server_address(const std::string& url) {
 void add_start_options(CLI::App& app, StartOptions& options, Settings& settings) {
   app.set_help_flag("-h,--help", "Show this, or behind a command what that does");
   app.add_option("-s,--server", settings.server,
-                 "The server's address: tcp://HOST:PORT, unix:PATH or udp://HOST:PORT")
+                 "The server's address: tcp://HOST:PORT, unix:PATH or udp://HOST:PORT; HOST is "
+                 "numeric, or localhost")
       ->type_name("URL")
       ->capture_default_str()
       ->check(server_address);

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/usage.h"
 
 namespace cleave::cli {
 
@@ -12,9 +13,9 @@ void add_transfer_options(CLI::App& app, TransferOptions& options) {
   app.add_flag("-c,--continue", options.resume, "Go on where an earlier command was broken off");
   app.add_flag("--no-clobber", options.no_clobber, "Pass over files that are there already");
   app.add_flag("--dry-run", options.dry_run, "Say what would be done, and do nothing");
-  app.add_option("-P,--parallel", options.connections, "How many connections at once")
+  app.add_option("-P,--parallel", options.connections, "How many connections at once, 1 to 64")
       ->type_name("N")
-      ->check(CLI::Range(1U, 64U))
+      ->check(whole_number(1, 64))
       ->configurable()
       ->capture_default_str();
 }

@@ -55,6 +55,56 @@ class Words(AgainstTheDaemon):
                       self.sentence("ping", "-s", "tcp://127.0.0.1:1", status=2))
         self.assertIn("'b' was not expected here", self.sentence("stat", "a", "b", "c", status=2))
 
+    def test_a_mistake_is_told_with_what_was_expected_and_what_came(self):
+        (self.folder / "file").touch()
+        (self.folder / "dir").mkdir()
+        (self.root / "big").mkdir(exist_ok=True)
+        (self.root / "big/in").touch()
+        number = "expected a whole number from {} to {}, got '{}'"
+        for words, status, *parts in (
+                (["-s", "bogus", "ping"], 2, "tcp://HOST:PORT, udp://HOST:PORT or unix:PATH", "got 'bogus'"),
+                (["-s", "fd:3", "ping"], 2, "got 'fd:3'"),
+                (["-s", "tcp:host:7101", "ping"], 2, "got 'tcp:host:7101'"),
+                (["-s", "tcp://host:7101", "ping"], 2, "numeric address or localhost, got 'host'", "getent hosts"),
+                (["-s"], 2, "--server: expected URL, got nothing"),
+                (["--retries", "x", "ping"], 2, "--retries: " + number.format(0, 1000, "x")),
+                (["ping", "--retries", "1001"], 2, number.format(0, 1000, 1001)),
+                (["ping", "--json=maybe"], 2, "--json: expected true or false, got 'maybe'"),
+                (["--color", "red", "ping"], 2, "--color: expected one of {auto,always,never}, got 'red'"),
+                (["ping", "--timeout", "1", "--timeout", "2"], 2, "--timeout: expected one value, got 2"),
+                (["ping", "a"], 2, "'a' was not expected here: ping takes nothing"),
+                (["put"], 2, "FILE is required"),
+                (["put", "file", "-P"], 2, "--parallel: expected N, got nothing"),
+                (["put", "file", "-P", "1.5"], 2, number.format(1, 64, 1.5)),
+                (["put", "file", "b", "c"], 2, "'c' was not expected here: put takes FILE [NAME]"),
+                (["put", "dir"], 1, "'dir' is a directory; put -r stores"),
+                (["put", "-r", "-"], 2, "without -r, -c, --dry-run and --no-clobber"),
+                (["get", "big", "-rc", "-"], 2, "without -r, -c and --dry-run"),
+                (["get", "-r", "big", "file"], 4, "'file' is there already, and is no directory"),
+                (["get", "-r", "big", "file/x"], 4, "'file' is there already, and is no directory"),
+                (["rm", "-r", "big"], 2, "there is no option '-r'"),
+                (["put", "-rx", "dir"], 2, "there is no option '-x'"),
+                (["ls", "--", "-a", "b"], 2, "'b' was not expected here: ls takes [DIR]"),
+                (["exec"], 2, "expected one of ARGV, --shell LINE and --name NAME, got none"),
+                (["exec", "--shell", "a", "--name", "b"], 2, "got several"),
+                (["call", "x", "--header"], 2, "--header: expected NAME=VALUE, got nothing"),
+                (["sticky", "--read", "0"], 2, number.format(1, 1024, 0)),
+                (["sticky", "x" * 1024], 2, "up to 1024 bytes together, got 1025"),
+                (["decode", "--header-depth", "1"], 2, number.format(2, 256, 1)),
+                (["decode", "dir"], 1, "cannot read 'dir'")):
+            with self.subTest(words):
+                sentence = self.sentence(*words, status=status)
+                for part in parts:
+                    self.assertIn(part, sentence)
+
+    def test_an_empty_name_is_wrong_usage(self):
+        (self.folder / "a").touch()
+        for words in (["put", "", "x"], ["put", "a", ""], ["get", ""], ["get", "a", ""], ["rm", ""],
+                      ["stat", ""], ["verify", ""], ["mv", "", "x"], ["mv", "a", ""], ["ls", ""],
+                      ["call", ""], ["help", ""], ["decode", ""], ["sticky", "a", ""], ["exec", ""]):
+            with self.subTest(words):
+                self.assertRegex(self.sentence(*words, status=2), r"expected [A-Z]+, got an empty word")
+
     def test_a_standard_input_that_is_closed_stores_nothing(self):
         (self.root / "kept").write_bytes(b"kept")
         for words, status in ((["put", "-", "kept"], 1), (["call", "echo", "--body", "-"], 1),

@@ -115,6 +115,19 @@ class Sticky(ClientTest):
         self.assertNotIn(b"\x1b", shown)
         self.assertIn(b"3 sent, 3 received", shown)
 
+    def test_no_server_is_asked_and_none_need_be_named_rightly(self):
+        for words in (["sticky"], ["decode"]):
+            for variables in ({"CLEAVE_SERVER": "bogus"}, {"CLEAVE_SERVER": "udp://127.0.0.1:1"}):
+                done = subprocess.run([CLEAVE, *words], stdin=subprocess.DEVNULL, capture_output=True,
+                                      timeout=60, env=os.environ | variables)
+                self.assertEqual((done.returncode, done.stderr), (0, b""), (words, variables))
+            page = self.output(*words, "--help").decode()
+            self.assertIn("--json", page)
+            for option in ("--timeout", "--retries", "--encoding", "--raw", "Server"):
+                self.assertNotIn(option, page)
+            # Those that stand before a command stand behind it too.
+            self.output(*words, "--timeout", "1")
+
     def test_what_cannot_be_shown_is_wrong_usage(self):
         for words in ([""], ["x" * 1024], ["--read", "0"], ["--read", "9999"]):
             self.sentence("sticky", *words, status=2)

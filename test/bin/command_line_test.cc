@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+
 using namespace cleave;
 using namespace cleave::cli;
 
@@ -23,6 +25,22 @@ TEST_CASE("quotes and backslashes keep blanks inside a word") {
   CHECK(split_words("a'b'\"c\"d").value() == Words{"abcd"});
   CHECK(split_words("echo ''").value() == Words{"echo", ""});
   CHECK(split_words(R"('a\b' "a\"b" a\'b)").value() == Words{"a\\b", "a\"b", "a'b"});
+}
+
+TEST_CASE("a bare ~ is the home, alone and before a slash") {
+  const char* const home = std::getenv("HOME");
+  const std::string before = home == nullptr ? "" : home;
+  ::setenv("HOME", "/h me", 1);
+  CHECK(split_words("put ~/a ~ b").value() == Words{"put", "/h me/a", "/h me", "b"});
+  CHECK(split_words(R"(~/'a b' ~/c\ d)").value() == Words{"/h me/a b", "/h me/c d"});
+  CHECK(split_words(R"(~a a~ a/~/b '~/a' "~" \~/a --body=~/a)").value() ==
+        Words{"~a", "a~", "a/~/b", "~/a", "~", "~/a", "--body=~/a"});
+  CHECK(read_typed("put ~/a").word == "/h me/a");
+  CHECK(read_typed("put ~/a").begin == 4);
+  CHECK(read_typed("put ~/a b").words == Words{"put", "/h me/a"});
+  ::unsetenv("HOME");
+  CHECK(split_words("~/a").value() == Words{"~/a"});
+  if (home != nullptr) ::setenv("HOME", before.c_str(), 1);
 }
 
 TEST_CASE("a quote or a backslash that is left open is an error") {
@@ -59,8 +77,9 @@ TEST_CASE("a word that is being typed may be in a quote, or end in a backslash")
 }
 
 TEST_CASE("a word that is quoted is read back as it was") {
-  const Words words = {"plain",  "a b", "it's", "say \"hi\"", "back\\slash", "tab\there",
-                       "grün粘", "'",   "\"",   "\\",         "' \" \\",     "$HOME `x` *"};
+  const Words words = {"plain",     "a b",         "it's", "say \"hi\"", "back\\slash",
+                       "tab\there", "grün粘",      "'",    "\"",         "\\",
+                       "' \" \\",   "$HOME `x` *", "~",    "~/a b",      "~a"};
   for (const std::string& word : words) {
     CAPTURE(word);
     CHECK(split_words(as_typed(word)).value() == Words{word});

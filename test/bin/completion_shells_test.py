@@ -65,6 +65,18 @@ class Asked(CompletionTest):
                          ["customer=acme", "customer=big one"])
         self.assertEqual(self.candidates("call", "put", "--header", "ov"), ["overwrite="])
 
+    def test_profiles_are_those_of_the_users_file(self):
+        file = self.folder / "file.toml"
+        file.write_text("[profiles.build]\n[profiles.'big one']\n[profiles.local]\n", encoding="utf-8")
+        file.chmod(0o600)
+        named = {"CLEAVE_CONFIG": str(file)}
+        self.assertEqual(self.candidates("-p", "", **named), ["big one", "build", "local"])
+        self.assertEqual(self.candidates("--config", str(file), "-p", "b"), ["big one", "build"])
+        self.assertEqual(self.candidates("-v", "--profile=l", **named), ["--profile=local"])
+        self.assertEqual(self.candidates("-p", ""), [])
+        file.write_text("no TOML", encoding="utf-8")
+        self.assertEqual(self.candidates("-p", "", **named), [])
+
     def test_names_are_found_among_very_many(self):
         folder = self.daemon.root / "many"
         folder.mkdir()
@@ -115,6 +127,10 @@ class InShells(CompletionTest):
 
     def check(self, terminal, home):
         (self.folder / "my file").touch()
+        settings = self.folder / "cleave/config.toml"
+        settings.parent.mkdir()
+        settings.write_text("[profiles.build]\n[profiles.'my own']\n", encoding="utf-8")
+        settings.chmod(0o600)
         for typed, completed in (
                 ("cleave verif", "cleave verify "),
                 ("cleave get albums/w", "cleave get albums/with\\ blank "),
@@ -122,6 +138,8 @@ class InShells(CompletionTest):
                 ("cleave get 粘", "cleave get 粘包.txt "),
                 ("cleave stat alb", "cleave stat albums/"),
                 (f"cleave -s {self.url} rm alp", f"cleave -s {self.url} rm alpha "),
+                ("cleave -p bu", "cleave -p build "),
+                ("cleave --profile=my", "cleave --profile=my\\ own "),
                 ("cleave exec --name backup cus", "cleave exec --name backup customer="),
                 ("cleave exec --name backup customer=b",
                  "cleave exec --name backup customer=big\\ one "),

@@ -60,6 +60,17 @@ TEST_CASE("a history is made with its folders by its first line, for its owner a
   CHECK(mode_of(folder / "state/cleave") == 0700);
 }
 
+TEST_CASE("a history that others could read is its owner's alone when it is opened") {
+  const HistoryFolder folder;
+  const HistoryFile history(folder / "history");
+  for (const bool adding : {false, true}) {
+    write(folder / "history", "old\n");
+    REQUIRE(::chmod((folder / "history").c_str(), 0644) == 0);
+    CHECK((adding ? history.add("new").has_value() : history.read().has_value()));
+    CHECK(mode_of(folder / "history") == 0600);
+  }
+}
+
 TEST_CASE("a line like the one before is kept once, and others as often as they come") {
   const HistoryFolder folder;
   const HistoryFile history(folder / "history");
@@ -168,7 +179,13 @@ TEST_CASE("lines with secrets are not kept") {
                            "exec curl https://me:word@host/",
                            "call x --header 'auth = x'",
                            "call x --header pwd=x",
-                           "call x --header cookie=x"}) {
+                           "call x --header cookie=x",
+                           "exec curl -u me:word https://host/",
+                           "exec curl --user me:word host",
+                           "exec curl --proxy-user='me:word' host",
+                           "exec curl -U 'me@home:word' host",
+                           "exec curl -ume:word host",
+                           "exec --shell 'curl -u \"me:word\" host'"}) {
     CAPTURE(line);
     CHECK(is_secret(line));
   }
@@ -178,7 +195,9 @@ TEST_CASE("lines that only speak of secrets are kept") {
   for (const char* line :
        {"get token.txt", "put passwords.kdbx safe/passwords.kdbx", "echo what is your password",
         "exec --name backup customer=acme level=3", "call x --header author=me", "ls secret",
-        "exec curl https://host:8080/a@b", "call x --header monkeys=3", "get -c a"}) {
+        "exec curl https://host:8080/a@b", "exec sort -u a b:c", "exec date -u +%H:%M",
+        "exec curl -u me https://host/", "exec tar -uf host:a b", "call x --header monkeys=3",
+        "get -c a"}) {
     CAPTURE(line);
     CHECK_FALSE(is_secret(line));
   }

@@ -148,6 +148,16 @@ class AtAServer(PromptTest):
         self.addCleanup(stored.unlink)
         self.assertEqual(stored.read_text(), "content")
 
+    def test_a_tilde_is_the_home(self):
+        terminal = self.terminal()
+        (self.folder / "my photo").write_text("content")
+        stored = self.daemon.root / "stored"
+        self.addCleanup(stored.unlink)
+        terminal.enter("put ~/my", "Tab", "stored")
+        self.assertEqual(stored.read_text(), "content")
+        terminal.enter("get stored ~/back")
+        self.assertEqual((self.folder / "back").read_text(), "content")
+
     def test_ctrl_c_drops_a_line_and_ends_a_command_and_the_prompt_stays(self):
         terminal = self.terminal()
         terminal.type("echo half")

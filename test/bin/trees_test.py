@@ -95,15 +95,20 @@ class ThereAndBack(TreesTest):
         self.assertEqual(done.returncode, 0)
         self.assertEqual(contents(self.root / "up"), {"tree/a": b"data"})
 
-    def test_the_root_is_a_dot(self):
-        with Daemon() as daemon:
-            self.url = daemon.url
-            self.write_tree("tree", TREE)
-            self.cleave("put", "-r", "tree", ".")
-            self.assertEqual({name: data for name, data in contents(daemon.root).items()
-                              if not name.startswith(".cleave/")}, TREE)
-            self.cleave("get", "-r", ".", "all")
-            self.assertEqual(contents(self.folder / "all"), TREE)
+    def test_the_root_is_a_dot_or_a_slash(self):
+        self.write_tree("tree", TREE)
+        for root in (".", "/", "./"):
+            with self.subTest(root), Daemon() as daemon:
+                self.url = daemon.url
+                self.cleave("put", "-r", "tree", root)
+                self.assertEqual({name: data for name, data in contents(daemon.root).items()
+                                  if not name.startswith(".cleave/")}, TREE)
+                self.cleave("get", "-r", root, f"all/{root}")
+                self.assertEqual(contents(self.folder / "all"), TREE)
+                self.assertEqual(self.output("ls", root), self.output("ls"))
+                # No other name begins there.
+                self.sentence("ls", "/deep", status=1)
+                self.sentence("stat", root, status=1)
 
     def test_a_file_is_a_file(self):
         self.write_tree("", {"single": b"data"})
