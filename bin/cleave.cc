@@ -8,7 +8,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
 
 #include "cleave/bin/client/command.h"
 #include "cleave/bin/client/complete_words.h"
@@ -86,10 +85,10 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    std::cout << program_help(app);
+    console.put(program_help(app));
     return console.finish_results();
   } catch (const CLI::CallForVersion& version) {
-    std::cout << version.what() << "\n";
+    console.print(version.what());
     return console.finish_results();
   } catch (const CLI::ParseError& error) {
     return wrong(usage_sentence(app, error) + "; see cleave --help");
@@ -100,7 +99,7 @@ int run(int argc, char** argv) {
   if (options.man) {
     // It tells of the defaults, and not of what somebody has typed with it.
     Session session(**loop, {}, console);
-    std::cout << program_man_page(app, session);
+    console.put(program_man_page(app, session));
     return console.finish_results();
   }
   Result<Presets> presets = read_presets(options);

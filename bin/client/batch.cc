@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "cleave/bin/client/file_line.h"
 #include "cleave/bin/client/text.h"
 
 namespace cleave::cli {
@@ -14,16 +15,6 @@ namespace {
 
 // A session gives up a second after Ctrl-C; then a part is removed.
 constexpr Millis kInterruptPatience(2'000);
-
-// What a reply says of a file, beside the names that the line has already.
-void append_results(Members& line, const Header& reply) {
-  for (const Value value : results(reply)) {
-    if (value.name() == "filename" || value.name() == "path") continue;
-    std::string json;
-    append_json(json, value);
-    line.set_raw(value.name(), json);
-  }
-}
 
 }  // namespace
 
@@ -80,10 +71,7 @@ void Batch::run_parallel(Action action, const Locate& locate) {
     Timer patience(here, [&late] { late = true; });
     patience.start(kInterruptPatience);
     while (!late && !all_ended()) here.step_waiting();
-    if (late) {  // one of them waits for a disk
-      progress_.end();
-      exit_at_once(kInterrupted);
-    }
+    if (late) exit_at_once(kInterrupted);  // one of them waits for a disk, or for our reader
   }
   for (std::thread& thread : threads) thread.join();
 }
@@ -109,9 +97,7 @@ const Batch::Job* Batch::next() {
 }
 
 void Batch::report(const Job& job, const std::string& path, const Result<Transferred>& done) {
-  const std::lock_guard lock(mutex_);
-  Members line;
-  line.set("path", path).set("filename", job.remote);
+  Members line = file_line(path, job.remote);
   if (!done) {
     report_failure(job.remote, done.error(), line);
   } else if (done->skipped) {
@@ -127,10 +113,7 @@ void Batch::report(const Job& job, const std::string& path, const Result<Transfe
 }
 
 void Batch::refuse(const Job& job, const Error& error) {
-  const std::lock_guard lock(mutex_);
-  Members line;
-  if (!job.local.empty()) line.set("path", job.local);
-  if (!job.remote.empty()) line.set("filename", job.remote);
+  Members line = file_line(job.local, job.remote);
   report_failure(job.local + job.remote, error, line);
   tell(line, false);
 }
@@ -141,6 +124,7 @@ void Batch::report_failure(const std::string& name, const Error& error, Members&
   if (!console().events()) console().report({error.code, where + error.message});
   append_error(line, error);
   const int status = exit_status(error.code);
+  const std::lock_guard lock(mutex_);
   if (status_ == kOk) status_ = status;
   stopped_ = stopped_ || status == kNetwork || status == kNoSpace;
 }

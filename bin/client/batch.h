@@ -18,7 +18,7 @@ namespace cleave::cli {
 class Batch {
  public:
   struct Job {
-    std::string local;
+    std::string local;  // a path, or a name in a tree: whatever `Locate` takes
     std::string remote;
     std::uint64_t size = 0;  // as far as is known
   };

@@ -5,13 +5,13 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <iostream>
 
 #include "cleave/bin/client/encoding.h"
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/nearest.h"
 #include "cleave/bin/client/pages.h"
 #include "cleave/bin/client/presets.h"
+#include "cleave/bin/client/second_interrupt.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/bin/client/usage.h"
 #include "cleave/protocol/utf8.h"
@@ -227,6 +227,7 @@ int run_command(Session& session, const Settings& settings, std::vector<std::str
   }
   auto interrupts = session.watch_interrupts();
   if (!interrupts) return session.console().report_status(interrupts.error());
+  const SecondInterrupt second(session.loop());
   words.erase(words.begin());
   Invocation invocation(*command, session, settings, std::move(words));
   const int status = command->run(invocation);
@@ -268,7 +269,7 @@ std::optional<int> Invocation::parse() {
   try {
     app_.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    std::cout << help_page(manual_of(command_), terms_of(app_), page_width());
+    console().put(help_page(manual_of(command_), terms_of(app_), page_width()));
     return console().finish_results();
   } catch (const CLI::ExtrasError&) {
     const std::string extra = first_extra();

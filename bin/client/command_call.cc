@@ -61,8 +61,9 @@ int run_call(Invocation& invocation) {
   Printing printing(session, invocation.settings);
   const Outcome outcome = session.run(invocation.settings, std::move(call), printing);
   const std::optional<Error> not_written = printing.finish();
-  if (!outcome.result) return invocation.console().report_status(outcome.result.error());
+  // Which has ended the request, too.
   if (not_written) return invocation.console().report_status(*not_written);
+  if (!outcome.result) return invocation.console().report_status(outcome.result.error());
   // The body is the result; what stands beside it does not mix with it.
   if (!invocation.settings.quiet) {
     std::fprintf(stderr, "%s\n", results_json(*outcome.header).c_str());

@@ -63,7 +63,7 @@ int decode(Invocation& invocation, PipeReader reader, bool& readable, FrameLines
     }
     if (text.empty()) continue;
     out.write(Buffer::own(std::move(text)));
-    if (!session.wait_interruptibly([&out] { return out.idle(); })) exit_at_once(kInterrupted);
+    if (!session.wait_until([&out] { return out.idle(); })) return kInterrupted;
     if (out.error()) return invocation.console().report_status(*out.error());
   }
   if (!lines.fault()) return kOk;

@@ -59,14 +59,17 @@ int run_get(Invocation& invocation) {
 
   if (!settings.retries) invocation.settings.retries = kRetries;
   // A terminal that shows the file has no room for anything else.
-  const bool onto_screen = path == "-" && session.console().output_terminal().is_terminal();
-  Batch batch(session, settings, options, !options.dry_run && !onto_screen);
-  if (path == "-") {
+  const bool to_output = path == "-";
+  const bool onto_screen = to_output && session.console().output_terminal().is_terminal();
+  if (to_output) {
     if (options.resume || options.recursive || options.dry_run) {
       return invocation.usage_error(
           "standard output takes one file as it is, without -r, -c and --dry-run");
     }
     invocation.settings.json = false;  // the results are the file's bytes
+  }
+  Batch batch(session, settings, options, !options.dry_run && !onto_screen);
+  if (to_output) {
     batch.add({.local = path, .remote = name});
     return batch.run(fetch_to_output, [](const std::string& local) { return LocalFile(local); });
   }

@@ -6,6 +6,7 @@
 
 #include "cleave/bin/client/batch.h"
 #include "cleave/bin/client/file_actions.h"
+#include "cleave/bin/client/file_line.h"
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/local_path.h"
 #include "cleave/bin/client/local_tree.h"
@@ -26,26 +27,28 @@ class OneFile {
   OneFile(Invocation& invocation, const std::string& path, const std::string& name)
       : invocation_(invocation),
         progress_(invocation.session.loop(), invocation.console(), true),
-        share_(std::in_place, progress_, name) {
-    line_.set("path", path).set("filename", name);
-  }
+        share_(std::in_place, progress_, name),
+        line_(file_line(path, name)) {}
   ProgressShare& share() noexcept { return *share_; }
   // Tells how it has ended, and gives the exit status.
   int end(const Result<void>& result, const Ref<const Header>& reply) {
     Console& console = invocation_.console();
     share_.reset();
+    int status = kOk;
     if (!result) {
       append_error(line_, result.error());
-      progress_.file_ended(line_, false);
-      progress_.end();
-      return console.events() ? exit_status(result.error().code)
-                              : console.report_status(result.error());
+      // A program is told with the file.
+      if (!console.events()) console.report(result.error());
+      status = exit_status(result.error().code);
+    } else {
+      line_.set("status", "ok");
+      if (reply) append_results(line_, *reply);
     }
-    line_.set("status", "ok");
-    progress_.file_ended(line_, true);
+    if (invocation_.settings.json) console.print(json_line(line_.object()));
+    progress_.file_ended(line_, result.has_value());
     progress_.end();
-    if (invocation_.settings.json && reply) console.print(results_json(*reply));
-    return console.finish_results();
+    const int written = console.finish_results();
+    return status == kOk ? written : status;
   }
 
  private:

@@ -275,23 +275,25 @@ int run_sticky(Invocation& invocation) {
   Texts texts;
   ReadSizes sizes;
   auto& app = invocation.app();
-  app.add_option("TEXT", texts, "The messages; default hello and world");
   auto* read = app.add_option("--read", sizes.first,
                               "How many bytes each read asks for, 1 to 1024; default 2 and then 10")
                    ->type_name("N")
                    ->check(whole_number(1, kMostBytes));
-  if (auto status = invocation.parse()) return *status;
+  if (auto status = invocation.parse_leading(texts)) return *status;
   if (!read->empty()) sizes.then = sizes.first;
   if (texts.empty()) texts = {"hello", "world"};
-  std::size_t bytes = 0;
-  for (const std::string& text : texts) bytes += text.size() + 1;
+  std::size_t bytes = texts.size() - 1;  // of the blanks between them
+  for (const std::string& text : texts) {
+    if (text.empty()) return invocation.usage_error("expected TEXT, got an empty word");
+    bytes += text.size();
+  }
   if (bytes > kMostBytes) {
     return invocation.usage_error("expected TEXTs of up to " + std::to_string(kMostBytes) +
                                   " bytes together, got " + std::to_string(bytes));
   }
   Story story(invocation.settings.json);
   const Result<void> told = tell(story, texts, sizes);
-  std::fwrite(story.text().data(), 1, story.text().size(), stdout);
+  invocation.console().put(story.text());
   const int written = invocation.console().finish_results();
   return told ? written : invocation.console().report_status(told.error());
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The commands of the file store that have no body worth speaking of.
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,19 +13,19 @@
 #include "cleave/bin/client/remote_directory.h"
 #include "cleave/bin/client/retries.h"
 #include "cleave/bin/client/text.h"
+#include "cleave/bin/client/text_writer.h"
 #include "cleave/protocol/header.h"
 
 namespace cleave::cli {
 namespace {
 
-void print_line(std::string line) {
-  line += '\n';
-  std::fwrite(line.data(), 1, line.size(), stdout);  // it may hold a NUL
-}
+constexpr std::size_t kWrittenAtOnce = 65'536;
 
-void print_results(const Header& header, bool raw) {
+std::string results_lines(const Header& header, bool raw) {
+  std::string lines;
   for (const Value value : results(header)) {
-    std::string line = shown(value.name(), raw) + ": ";
+    if (!lines.empty()) lines += '\n';
+    std::string& line = lines.append(shown(value.name(), raw)).append(": ");
     if (value.kind() == Value::Kind::string) {
       line += shown(value.text(), raw);
     } else {
@@ -33,8 +36,8 @@ void print_results(const Header& header, bool raw) {
     if (value.name() == "mtime_ms" && value.integer()) {
       line += " (" + local_time(*value.integer()) + ")";
     }
-    print_line(std::move(line));
   }
+  return lines;
 }
 
 // As a directory is completed and often written: "albums/".
@@ -46,12 +49,11 @@ std::string without_slash(std::string name) {
 // Shows the members of a reply, if they are wanted.
 int finish(Invocation& invocation, const Outcome& outcome, bool show) {
   if (!outcome.result) return invocation.console().report_status(outcome.result.error());
-  if (invocation.settings.json) {
-    std::puts(results_json(*outcome.header).c_str());
-  } else if (show) {
-    print_results(*outcome.header, invocation.settings.raw);
-  }
-  return invocation.console().finish_results();
+  const bool json = invocation.settings.json;
+  if (!json && !show) return kOk;
+  return write_utf8_result(invocation.session, invocation.settings,
+                           json ? results_json(*outcome.header)
+                                : results_lines(*outcome.header, invocation.settings.raw));
 }
 
 // Whether it may be sent again after a failure: a file that an answer which was lost has deleted is
@@ -73,8 +75,9 @@ int ask_about(Invocation& invocation, std::string cmd, Repeat repeat) {
                 false);
 }
 
-Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw, bool coloured) {
-  auto entry = RemoteEntry::parse(parser, line);
+Result<std::string> entry_line(HeaderParser& parser, std::string_view json, bool raw,
+                               bool coloured) {
+  auto entry = RemoteEntry::parse(parser, json);
   if (!entry) return fail(entry.error());
   std::string type = shown(entry->type, raw);
   type.resize(std::max<std::size_t>(type.size(), 9), ' ');
@@ -83,8 +86,7 @@ Result<void> print_entry(HeaderParser& parser, std::string_view line, bool raw, 
                 static_cast<unsigned long long>(entry->size));
   std::string name = shown(entry->name, raw);
   if (coloured && entry->type == "directory") name = "\x1b[1;34m" + name + "\x1b[0m";
-  print_line(type + size.data() + local_time(entry->mtime_ms) + "  " + name);
-  return {};
+  return type + size.data() + local_time(entry->mtime_ms) + "  " + name;
 }
 
 }  // namespace
@@ -120,17 +122,28 @@ int run_ls(Invocation& invocation) {
   invocation.app().add_option("DIR", directory,
                               "A directory on the server; default the root, which is . or /");
   if (auto status = invocation.parse()) return *status;
+  Settings settings = invocation.settings;
+  settings.encoding.clear();  // names are JSON, and that is UTF-8
+  TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
   HeaderParser parser;
-  const Result<void> listed = list_directory(
-      invocation.session, invocation.settings, directory_name(directory),
-      [&parser, &settings = invocation.settings,
-       coloured = invocation.console().output_coloured()](std::string_view line) -> Result<void> {
-        if (!settings.json) return print_entry(parser, line, settings.raw, coloured);
-        std::puts(json_line(line).c_str());
-        return {};
+  const bool coloured = invocation.console().output_coloured();
+  std::string lines;
+  Result<void> listed = list_directory(
+      invocation.session, settings, directory_name(directory),
+      [&](std::string_view json) -> Result<void> {
+        Result<std::string> line =
+            settings.json ? json_line(json) : entry_line(parser, json, settings.raw, coloured);
+        if (!line) return fail(line.error());
+        lines.append(*line).append("\n");
+        if (lines.size() < kWrittenAtOnce) return {};
+        out.write(Buffer::own(std::exchange(lines, {})));
+        return out.drain() ? Result<void>{} : fail(interrupted_error());
       });
-  return listed ? invocation.console().finish_results()
-                : invocation.console().report_status(listed.error());
+  // What has come before a failure is shown, too.
+  if (const std::optional<Error> lost = out.finish(lines)) {
+    return invocation.console().report_status(*lost);
+  }
+  return listed ? kOk : invocation.console().report_status(listed.error());
 }
 
 }  // namespace cleave::cli

@@ -18,23 +18,6 @@
 namespace cleave::cli {
 namespace {
 
-// Waits until all of it has gone out.
-int print(Invocation& invocation, const Settings& settings, std::string text) {
-  TextWriter out(invocation.session, settings, STDOUT_FILENO, "standard output");
-  out.write(Buffer::own(std::move(text)));
-  if (const std::optional<Error> error = out.finish("\n"))
-    return invocation.console().report_status(*error);
-  return invocation.session.interrupted() ? kInterrupted : kOk;
-}
-
-// What we have written ourselves, or servers as JSON, is UTF-8, whatever else they write. It has no
-// newline at its end.
-int print_utf8(Invocation& invocation, std::string text) {
-  Settings settings = invocation.settings;
-  settings.encoding.clear();
-  return print(invocation, settings, std::move(text));
-}
-
 int send_text(Invocation& invocation, std::string cmd) {
   std::vector<std::string> words;
   if (auto status = invocation.parse_leading(words)) return *status;
@@ -46,7 +29,7 @@ int send_text(Invocation& invocation, std::string cmd) {
       run_repeatable(invocation.session, invocation.settings,
                      {.cmd = std::move(cmd), .body = Buffer::own(std::move(text))}, body);
   if (!outcome.result) return invocation.console().report_status(outcome.result.error());
-  return print(invocation, invocation.settings, std::move(body));
+  return write_result(invocation.session, invocation.settings, std::move(body));
 }
 
 // The JSON object that a command without arguments replies with.
@@ -74,10 +57,11 @@ Result<Ref<const Header>> parse_description(std::string_view json) {
 int print_description(Invocation& invocation, const std::string& json) {
   if (for_people(invocation)) {
     if (auto parsed = parse_description(json)) {
-      return print_utf8(invocation, readable((*parsed)->root(), page_width()));
+      return write_utf8_result(invocation.session, invocation.settings,
+                               readable((*parsed)->root(), page_width()));
     }
   }
-  return print_utf8(invocation, json_line(json));
+  return write_utf8_result(invocation.session, invocation.settings, json_line(json));
 }
 
 int show(Invocation& invocation, std::string cmd) {
@@ -139,7 +123,9 @@ int run_help(Invocation& invocation) {
   if (auto status = invocation.parse()) return *status;
   const std::string ours =
       for_people(invocation) ? help_of_ours(invocation.session, name) : std::string();
-  if (const int status = ours.empty() ? kOk : print_utf8(invocation, ours); status != kOk) {
+  if (const int status =
+          ours.empty() ? kOk : write_utf8_result(invocation.session, invocation.settings, ours);
+      status != kOk) {
     return status;
   }
   Result<std::string> text = ask(invocation, "help");

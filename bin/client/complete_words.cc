@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 
 #include "cleave/bin/client/asked_names.h"
 #include "cleave/bin/client/completion.h"
@@ -47,9 +46,7 @@ void print(CLI::App& app, const Settings& settings, std::vector<std::string> wor
   Session session(**loop, Endpoint::parse(settings.server).value_or(Endpoint{}), console);
   AskedNames server(session, settings, [] { return false; });
   for (const Candidate& each : complete(app, words, word, session, server, profiles)) {
-    std::fputs(each.word.c_str(), stdout);
-    if (!each.summary.empty()) std::fprintf(stdout, "\t%s", each.summary.c_str());
-    std::fputc('\n', stdout);
+    console.print(each.word + (each.summary.empty() ? "" : "\t" + each.summary));
   }
   // A file system may be waited for, and the server.
   exit_at_once(kOk);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/console.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +36,22 @@ std::size_t shown_width(const std::string& line) {
   return columns(text);
 }
 
+// 0, or the errno of what failed. Whoever shares a stream with us may have made it non-blocking.
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(fd, text.data(), text.size());
+    if (count >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+      ::poll(&room, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
 Members event_members(const Error& error) {
   return Members().set("code", to_string(error.code)).set("message", error.message);
 }
@@ -50,7 +67,7 @@ void Console::set_up(const Settings& settings) {
   live_ = wanted && error_.is_live();
   plain_ = (wanted && error_.is_terminal() && !live_) || settings.progress == ProgressAs::plain;
   events_ = settings.progress == ProgressAs::json;
-  in_line_ = false;
+  behind_interrupt_ = false;
   error_coloured_ = error_.coloured(settings.color) && !events_;
   output_coloured_ = output_.coloured(settings.color);
 }
@@ -104,7 +121,7 @@ void Console::event(std::string_view name, const Members& members) {
   Members line;
   line.set("event", name).append(members);
   const std::lock_guard lock(mutex_);
-  write(stderr, json_line(line.object()) + "\n");
+  (void)write(STDERR_FILENO, json_line(line.object()) + "\n");
 }
 
 void Console::say(std::string_view prefix, std::string_view colour, std::string_view sentence) {
@@ -116,23 +133,26 @@ void Console::say(std::string_view prefix, std::string_view colour, std::string_
   }
   line.append(" ").append(sentence).append("\n");
   const std::lock_guard lock(mutex_);
-  write(stderr, line);
+  (void)write(STDERR_FILENO, line);
 }
 
 void Console::on_interrupt() {
   const std::lock_guard lock(mutex_);
-  in_line_ = error_.is_terminal() && !events_;
+  behind_interrupt_ = error_.is_terminal() && !events_;
 }
 
-void Console::print(const std::string& line) {
+void Console::put(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  write(stdout, line + "\n");
-  std::fflush(stdout);  // one comes with each file, and may be waited for
+  if (lost_ == 0) lost_ = write(STDOUT_FILENO, text);
 }
 
 int Console::finish_results() {
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kOk;
-  return report_status(local_error(errno, "cannot write standard output"));
+  int lost = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    lost = std::exchange(lost_, 0);
+  }
+  return lost == 0 ? kOk : report_status(local_error(lost, "cannot write standard output"));
 }
 
 // ---- Lines that are drawn anew ------------------------------------------------------------------
@@ -149,28 +169,30 @@ std::string Console::to_first_line() const {
 }
 
 // Both streams may be the same terminal.
-void Console::write(std::FILE* stream, const std::string& text) {
-  const bool in_line = std::exchange(in_line_, false);
+int Console::write(int fd, std::string_view text) {
+  const bool behind_interrupt = std::exchange(behind_interrupt_, false);
   if (shown_.empty()) {
-    if (in_line) std::fputs("\n", stderr);
-    std::fputs(text.c_str(), stream);
-    return;
+    if (behind_interrupt) std::fputs("\n", stderr);
+    return write_all(fd, text);
   }
   std::fputs((to_first_line() + "\x1b[J").c_str(), stderr);
-  std::fputs(text.c_str(), stream);
-  std::fflush(stream);
+  const int failed = write_all(fd, text);
   // Those of another width are not for this window.
-  if (error_.size().columns != shown_columns_) return shown_.clear();
+  if (error_.size().columns != shown_columns_) {
+    shown_.clear();
+    return failed;
+  }
   std::string again;
   for (const std::string& line : shown_) again += (again.empty() ? "" : "\n") + line;
   std::fputs(again.c_str(), stderr);
+  return failed;
 }
 
 void Console::show(std::vector<std::string> lines) {
   const std::lock_guard lock(mutex_);
   const std::size_t width = error_.size().columns;
   if (lines == shown_ && width == shown_columns_) return;
-  in_line_ = false;
+  behind_interrupt_ = false;
   shown_columns_ = width;
   std::string text = shown_.empty() ? "\r" : to_first_line();
   for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -18,7 +17,8 @@ namespace cleave::cli {
 
 // What the client says: results on standard output, and on standard error all the rest, as lines
 // for a person or as objects for a program (`--progress json`). Below the lines, a terminal may
-// have some that are drawn anew. One for the process; may be used by several threads at once.
+// have some that are drawn anew. One for the process. Several threads may use it at once, and wait
+// for each other where a stream does not take anything.
 class Console {
  public:
   Console();
@@ -58,9 +58,11 @@ class Console {
   // Ctrl-C came: where the terminal shows it, the next line begins below.
   void on_interrupt();
 
-  // A line on standard output.
-  void print(const std::string& line);
-  // Ends the results on standard output: kOk, or what kept them from being written.
+  // More of the results, on standard output; print() adds the end of a line. Waits until it is
+  // written. After a failure nothing more is.
+  void put(std::string_view text);
+  void print(std::string line) { put(line += '\n'); }
+  // Ends the results: kOk, or what kept them from being written.
   [[nodiscard]] int finish_results();
 
   // Shows lines below all others, in place of those that it showed before.
@@ -70,7 +72,7 @@ class Console {
 
  private:
   void say(std::string_view prefix, std::string_view colour, std::string_view sentence);
-  void write(std::FILE* stream, const std::string& text);
+  [[nodiscard]] int write(int fd, std::string_view text);
   [[nodiscard]] std::string to_first_line() const;
 
   Terminal error_;
@@ -82,9 +84,10 @@ class Console {
   bool output_coloured_ = false;
 
   std::mutex mutex_;
+  int lost_ = 0;  // what kept results from being written, as an errno
   std::vector<std::string> shown_;
   std::size_t shown_columns_ = 0;  // of the window at that time
-  bool in_line_ = false;           // the cursor is behind a `^C`
+  bool behind_interrupt_ = false;  // the cursor is behind a `^C`
 };
 
 }  // namespace cleave::cli

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/exit_status.h"
 
-#include <cstdio>
 #include <cstdlib>
 
 namespace cleave::cli {
@@ -41,7 +40,6 @@ int exit_status(Errc code) noexcept {
 }
 
 void exit_at_once(int status) {
-  std::fflush(nullptr);
   std::_Exit(status);
 }
 

@@ -24,7 +24,7 @@ enum ExitStatus : int {
 [[nodiscard]] int exit_status(Errc code) noexcept;
 
 // Ends the process without waiting for anything: a worker may be stuck, in a write to a full pipe
-// or on a disk that hangs.
+// or on a disk that hangs. Signal handlers may call it.
 [[noreturn]] void exit_at_once(int status);
 
 }  // namespace cleave::cli

@@ -26,10 +26,6 @@ std::optional<Millis> interval(const Console& console) {
 
 }  // namespace
 
-void append_error(Members& line, const Error& error) {
-  line.set("status", "error").set("code", to_string(error.code)).set("message", error.message);
-}
-
 Progress::Progress(Loop& loop, Console& console, bool wanted)
     : loop_(loop),
       console_(console),

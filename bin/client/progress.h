@@ -13,9 +13,6 @@
 
 namespace cleave::cli {
 
-// What a program is told of a file that failed.
-void append_error(Members& line, const Error& error);
-
 // How far the transfers of a command are, told at equal distances of time, so that one that stands
 // still is seen to do so. May be used by several threads at once; made, and destroyed, on that of
 // the loop.

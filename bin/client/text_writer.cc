@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/text_writer.h"
 
+#include <unistd.h>
+
 #include <utility>
 
+#include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/standard_descriptor.h"
 
 namespace cleave::cli {
@@ -32,13 +35,32 @@ void TextWriter::convert_next() {
   });
 }
 
+bool TextWriter::drain() {
+  return session_.wait_until([this] { return waiting_.empty() && out_.idle(); }) && !out_.error();
+}
+
 std::optional<Error> TextWriter::finish(std::string_view behind) {
-  session_.wait_until([this] { return waiting_.empty(); });
+  (void)drain();
   std::string rest = transcoder_ ? transcoder_->finish() : "";
   rest += behind;
   if (!rest.empty()) out_.write(Buffer::own(std::move(rest)));
-  session_.wait_until([this] { return out_.idle(); });
+  (void)drain();
   return out_.error();
+}
+
+int write_result(Session& session, const Settings& settings, std::string text) {
+  TextWriter out(session, settings, STDOUT_FILENO, "standard output");
+  out.write(Buffer::own(std::move(text)));
+  if (const std::optional<Error> error = out.finish("\n")) {
+    return session.console().report_status(*error);
+  }
+  return session.interrupted() ? kInterrupted : kOk;
+}
+
+int write_utf8_result(Session& session, const Settings& settings, std::string text) {
+  Settings plain = settings;
+  plain.encoding.clear();
+  return write_result(session, plain, std::move(text));
 }
 
 }  // namespace cleave::cli

@@ -24,6 +24,8 @@ class TextWriter {
   TextWriter(Session& session, const Settings& settings, int fd, const std::string& name);
 
   void write(Buffer bytes);
+  // Waits until everything so far is written: false if that has failed, or was given up.
+  [[nodiscard]] bool drain();
   // The text has ended, and `behind` is ours and follows it. Waits until all of it is written: what
   // went wrong, if anything did.
   [[nodiscard]] std::optional<Error> finish(std::string_view behind = {});
@@ -36,5 +38,11 @@ class TextWriter {
   std::optional<Transcoder> transcoder_;
   std::deque<Buffer> waiting_;  // to be converted; the first is being written
 };
+
+// Writes all of a result, and a newline behind it, to standard output: the exit status.
+[[nodiscard]] int write_result(Session& session, const Settings& settings, std::string text);
+// The same of what we have written ourselves, or servers as JSON, which is UTF-8, whatever else
+// they write.
+[[nodiscard]] int write_utf8_result(Session& session, const Settings& settings, std::string text);
 
 }  // namespace cleave::cli

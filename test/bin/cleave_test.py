@@ -89,7 +89,7 @@ class Words(AgainstTheDaemon):
                 (["exec", "--shell", "a", "--name", "b"], 2, "got several"),
                 (["call", "x", "--header"], 2, "--header: expected NAME=VALUE, got nothing"),
                 (["sticky", "--read", "0"], 2, number.format(1, 1024, 0)),
-                (["sticky", "x" * 1024], 2, "up to 1024 bytes together, got 1025"),
+                (["sticky", "x" * 512, "y" * 512], 2, "up to 1024 bytes together, got 1025"),
                 (["decode", "--header-depth", "1"], 2, number.format(2, 256, 1)),
                 (["decode", "dir"], 1, "cannot read 'dir'")):
             with self.subTest(words):

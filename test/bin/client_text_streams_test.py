@@ -115,6 +115,11 @@ class Sticky(ClientTest):
         self.assertNotIn(b"\x1b", shown)
         self.assertIn(b"3 sent, 3 received", shown)
 
+    def test_a_text_is_taken_as_it_is_typed(self):
+        for texts in (["[a,b]", "c"], ["x" * 1024], ["a", "--read"]):
+            events = self.events(*texts)
+            self.assertEqual([each["text"] for each in events if each["event"] == "message"], texts)
+
     def test_no_server_is_asked_and_none_need_be_named_rightly(self):
         for words in (["sticky"], ["decode"]):
             for variables in ({"CLEAVE_SERVER": "bogus"}, {"CLEAVE_SERVER": "udp://127.0.0.1:1"}):
@@ -129,7 +134,7 @@ class Sticky(ClientTest):
             self.output(*words, "--timeout", "1")
 
     def test_what_cannot_be_shown_is_wrong_usage(self):
-        for words in ([""], ["x" * 1024], ["--read", "0"], ["--read", "9999"]):
+        for words in ([""], ["x" * 1025], ["--read", "0"], ["--read", "9999"]):
             self.sentence("sticky", *words, status=2)
 
 

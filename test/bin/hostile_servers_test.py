@@ -356,6 +356,23 @@ class Lying(HostileTest):
             self.check(run)
 
 
+    def test_what_is_told_of_a_file_is_ours_whatever_a_reply_says(self):
+        members = {"event": "end", "path": "x", "filename": "x", "status": "ok", "code": "no_space", "message": "x",
+                   'a":1,"status":"error","b': 5, "\x1b": 1, "file_size": 5}
+        server = self.serve(replying(lambda header: (members,)))
+        for arguments in (["put", "file", "a"], ["put", "-", "a"], ["put", "-r", "tree", "a"]):
+            run = self.start(Run("names", ["--json", "--progress", "json", *arguments], server.url, (0,), lines=9))
+            self.assertEqual(run.status, 0, run.result())
+            told = [json.loads(line, object_pairs_hook=list) for line in
+                    (run.stdout.decode() + run.stderr).splitlines()]
+            for pairs in told:
+                self.assertEqual(len(pairs), len(dict(pairs)), pairs)
+            results, *_ = told
+            self.assertEqual([name for name, _ in results], ["path", "filename", "status", "file_size"])
+            self.assertEqual(dict(results)["status"], "ok")
+            self.assertEqual([dict(pairs)["event"] for pairs in told[1:]], ["file", "end"])
+
+
 class Lists(HostileTest):
     NAMES = [EVIL, "..", ".", "/abs", "", "a/b", "../up", "a\\b", "x" * 5000, "dup", "dup", "b", "a", "nul\0z"]
 
@@ -477,6 +494,13 @@ class Outputs(HostileTest):
         for run in self.runs(">/dev/full", 7, "full"):
             self.check(run)
             self.assertIn("cannot write standard output: No space left on device", run.stderr)
+
+    def test_a_disk_that_is_full_in_the_middle_is_7(self):
+        big = self.above / "big"
+        big.write_bytes(bytes(8 << 20))
+        run = self.start(Run("call", ["call", "echo", "--body", str(big)], self.daemon.url, (7,), shell=">/dev/full"))
+        self.check(run)
+        self.assertIn("No space left on device", run.stderr)
 
     def test_a_closed_output_is_1(self):
         for run in self.runs(">&-", 1, "closed"):

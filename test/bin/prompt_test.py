@@ -10,6 +10,7 @@ import unittest
 
 from client_case import ClientTest
 from process_facts import eventually
+from python_client import frame
 from scripted_server import ScriptedServer
 from support import CLEAVE, PATIENCE, Daemon
 from terminal import Terminal
@@ -173,6 +174,16 @@ class AtAServer(PromptTest):
             ">>: echo half^C", ">>: exec --shell 'echo begun; exec sleep 100'", "begun",
             "^C", "cleave: cancelled: the request was cancelled by its sender", ">>: echo on", "on",
             ">>:")
+
+    def test_ctrl_c_ends_what_writes_and_the_prompt_stays(self):
+        (self.folder / "stream").write_bytes(frame({"cmd": "echo"}, b"hello") * 300_000)
+        terminal = self.terminal()
+        terminal.type("decode stream", "Enter")
+        terminal.wait_for('"body_bytes":5')
+        terminal.type("C-c")
+        terminal.wait_until(lambda screen: screen.endswith(">>:"), "the prompt")
+        terminal.enter("echo on")
+        self.assertTrue(terminal.screen().endswith("\non\n>>:"))
 
     def test_the_line_follows_the_window(self):
         terminal = self.terminal(width=60)

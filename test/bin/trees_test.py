@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Whole directories that `cleave` puts and gets, on one connection and on several."""
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import unittest
 from client_case import ClientTest
 from process_facts import eventually
 from scripted_server import ScriptedServer
-from support import Daemon
+from support import PATIENCE, Daemon
 
 MIB = 1024 * 1024
 TREE = {"a": b"first", "empty": b"", "deep/er/b": b"x" * MIB, "deep/c d": b"third", "grün": b"4"}
@@ -285,6 +286,29 @@ class Servers(TreesTest):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=10), 130)
         self.assertEqual(contents(self.folder), {})
+
+    def test_ctrl_c_is_heard_where_nobody_reads_the_results(self):
+        server = self.serve_directory([str(number) for number in range(9)],
+                                      files={f"d/{number}": [({}, b"data")] for number in range(9)})
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(65_536))
+        os.set_blocking(writing, True)
+        for arguments, asked in ((["ls", "d"], 1), (["stat", "d"], 1), (["--json", "get", "-r", "-P", "3", "d"], 3)):
+            with self.subTest(arguments):
+                server.requests.clear()
+                process = self.start(*arguments, stdout=writing, stderr=subprocess.DEVNULL)
+                self.assertTrue(eventually(lambda asked=asked: len(server.requests) >= asked))
+                # Once is enough where the loop can hear it, and twice where it is waited with.
+                for _ in range(3):
+                    process.send_signal(signal.SIGINT)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=3)
+                self.assertEqual(process.wait(timeout=PATIENCE), 130)
 
 
 if __name__ == "__main__":
