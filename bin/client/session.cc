@@ -25,6 +25,7 @@ class Collector final : public Sink {
  public:
   Collector(Session& session, std::string& body) : session_(session), body_(body) {}
   void on_body(Buffer bytes) override {
+    if (too_large_) return;  // a shorter piece would still find room
     if (bytes.size() > kCollectedBytes - body_.size()) {
       too_large_ = true;
       return session_.cancel();
