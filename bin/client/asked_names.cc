@@ -36,8 +36,7 @@ AskedNames::AskedNames(Session& session, const Settings& settings, std::function
 }
 
 std::optional<Answer> AskedNames::ask(Call call) {
-  const Endpoint& server = session_.server();
-  if (server.is_datagram() || server.wire != Wire::frame || late_ || stopped_()) return {};
+  if (!session_.speaks_frames() || late_ || stopped_()) return {};
   struct Reply {
     bool ended = false;
     std::optional<Answer> answer;

@@ -243,7 +243,7 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
 }
 
 Result<void> Session::open_channel(const Settings& settings, Deadline& deadline) {
-  if (server_.wire == Wire::frame && !server_.is_datagram()) {
+  if (speaks_frames()) {
     ReconnectingClient& frames = client(settings);
     if (!channel_) channel_ = channel_over(frames);
   } else if (!channel_ || !channel_->usable()) {

@@ -81,6 +81,10 @@ class Session {
 
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   [[nodiscard]] const Endpoint& server() const noexcept { return server_; }
+  // Whether it is frames over a stream: client() is for those alone.
+  [[nodiscard]] bool speaks_frames() const noexcept {
+    return server_.wire == Wire::frame && !server_.is_datagram();
+  }
   [[nodiscard]] Console& console() noexcept { return console_; }
   // It was there at some time: a connection has been made.
   [[nodiscard]] bool reached() const noexcept { return reached_; }
