@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "cleave/bin/client/server_description.h"
+
 namespace cleave::cli {
 namespace {
 
@@ -13,9 +15,6 @@ namespace {
 constexpr Millis kCompletionPatience(1'000);
 // More than anybody reads.
 constexpr std::size_t kRemoteEntries = 1'000;
-// The server's help is no header, and may be longer than one.
-constexpr HeaderLimits kHelpLimits = {
-    .header_bytes = 16 * 1024 * 1024, .depth = 16, .values = 1'000'000};
 
 // A name before all those that begin with `begin`, and behind nearly all that come before them: the
 // list begins behind it. Empty: it begins with the first one.
@@ -89,10 +88,8 @@ std::vector<RemoteEntry> AskedNames::entries(const std::string& directory,
 
 Ref<const Header> AskedNames::help() {
   const std::optional<Answer> answer = ask({.cmd = "help"});
-  if (!answer || answer->body.size() > kHelpLimits.header_bytes) return {};
-  HeaderParser parser(kHelpLimits);
-  auto help = parser.parse(answer->body);
-  return help ? *std::move(help) : Ref<const Header>();
+  if (!answer) return {};
+  return parse_description(answer->body).value_or(Ref<const Header>());
 }
 
 }  // namespace cleave::cli
