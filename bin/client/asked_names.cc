@@ -26,11 +26,12 @@ std::string just_before(std::string begin) {
 
 }  // namespace
 
-AskedNames::AskedNames(Session& session, const Settings& settings, std::function<bool()> stopped)
+AskedNames::AskedNames(Session& session, Settings settings, std::function<bool()> stopped)
     : session_(session),
-      settings_(settings),
+      settings_(std::move(settings)),
       stopped_(std::move(stopped)),
       patience_(session.loop(), [this] { late_ = true; }) {
+  settings_.verbose = false;  // somebody is typing
   patience_.start(kCompletionPatience);
 }
 
@@ -43,16 +44,13 @@ std::optional<Answer> AskedNames::ask(Call call) {
   // Shared with a call that may end when nobody waits for it any more.
   auto reply = std::make_shared<Reply>();
   call.timeout = kCompletionPatience;
-  Settings silent = settings_;  // somebody is typing
-  silent.verbose = false;
   CallHandle running =
-      session_.client(silent).call(std::move(call), [reply](Result<Answer> answer) {
+      session_.client(settings_).call(std::move(call), [reply](Result<Answer> answer) {
         reply->ended = true;
         if (answer) reply->answer = *std::move(answer);
       });
   while (!reply->ended && !late_ && !stopped_()) session_.loop().step_waiting();
   running.cancel();
-  (void)session_.client(settings_);
   return std::move(reply->answer);
 }
 

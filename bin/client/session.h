@@ -45,7 +45,8 @@ class Session {
   // an end that is not ours tells that it has read everything.
   [[nodiscard]] Result<void> run_one_way(const Settings& settings, Call call);
 
-  // What speaks frames with the server, for what runs by itself.
+  // What speaks frames with the server, for what runs by itself. Until the next request, or the
+  // next time that somebody asks for it, it does as these settings say.
   [[nodiscard]] ReconnectingClient& client(const Settings& settings);
 
   // Runs the loop until `done` says so; false if everything was given up before.
