@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 
 #include "cleave/bin/client/completion.h"
 #include "cleave/bin/client/session.h"
@@ -21,7 +20,7 @@ class AskedNames final : public ServerNames {
   Ref<const Header> help() override;
 
  private:
-  std::optional<Answer> ask(Call call);
+  Result<Answer> ask(Call call);
 
   Session& session_;
   Settings settings_;

@@ -141,6 +141,11 @@ class AtAServer(PromptTest):
         terminal.type("C-u", "stat ", "Tab", "Tab")
         terminal.wait_for_lines(">>: stat", "albums/   alpha     粘包.txt", ">>: stat")
 
+    def test_completion_says_nothing_of_its_connection(self):
+        terminal = self.terminal("-v")
+        terminal.type("stat alp", "Tab")
+        terminal.wait_for_lines(">>: stat alpha")
+
     def test_a_line_that_was_completed_reads_as_it_was_meant(self):
         terminal = self.terminal()
         (self.folder / "it's a \"file\" \\ 包").write_text("content")
