@@ -32,7 +32,7 @@ std::size_t shown_width(const std::string& line) {
       text += line[i];
     }
   }
-  return columns(text);
+  return width_of(text);
 }
 
 Members event_members(const Error& error) {
