@@ -7,11 +7,11 @@
 #include <clocale>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 
 #include "cleave/bin/client/command.h"
 #include "cleave/bin/client/complete_words.h"
 #include "cleave/bin/client/console.h"
+#include "cleave/bin/client/environment.h"
 #include "cleave/bin/client/exit_status.h"
 #include "cleave/bin/client/presets.h"
 #include "cleave/bin/client/program_page.h"
@@ -34,18 +34,14 @@ int wrong(const std::string& sentence) {
   return kUsage;
 }
 
-std::string variable(const char* name) {
-  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  return value == nullptr ? "" : value;
-}
-
 // What the environment and the user's file say.
 Result<Presets> read_presets(const StartOptions& options) {
   const PresetFile file =
       options.config ? PresetFile{.name = *options.config, .chosen = true} : preset_file();
   Result<Presets> presets = Presets::load(file);
-  const std::string profile =
-      options.profile.empty() ? variable("CLEAVE_PROFILE") : options.profile;
+  const std::string profile = options.profile.empty()
+                                  ? environment_variable("CLEAVE_PROFILE").value_or("")
+                                  : options.profile;
   if (!presets || profile.empty()) return presets;
   if (Result<void> chosen = presets->choose(profile); !chosen) return fail(chosen.error());
   return presets;

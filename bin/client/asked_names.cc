@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/asked_names.h"
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
+
+#include "cleave/bin/client/server_description.h"
 
 namespace cleave::cli {
 namespace {
@@ -13,9 +14,6 @@ namespace {
 constexpr Millis kCompletionPatience(1'000);
 // More than anybody reads.
 constexpr std::size_t kRemoteEntries = 1'000;
-// The server's help is no header, and may be longer than one.
-constexpr HeaderLimits kHelpLimits = {
-    .header_bytes = 16 * 1024 * 1024, .depth = 16, .values = 1'000'000};
 
 // A name before all those that begin with `begin`, and behind nearly all that come before them: the
 // list begins behind it. Empty: it begins with the first one.
@@ -27,73 +25,54 @@ std::string just_before(std::string begin) {
 
 }  // namespace
 
-AskedNames::AskedNames(Session& session, const Settings& settings, std::function<bool()> stopped)
+AskedNames::AskedNames(Session& session, Settings settings, std::function<bool()> stopped)
     : session_(session),
-      settings_(settings),
+      settings_(std::move(settings)),
       stopped_(std::move(stopped)),
       patience_(session.loop(), [this] { late_ = true; }) {
+  settings_.verbose = false;  // somebody is typing
   patience_.start(kCompletionPatience);
 }
 
-std::optional<Answer> AskedNames::ask(Call call) {
-  const Endpoint& server = session_.server();
-  if (server.is_datagram() || server.wire != Wire::frame || late_ || stopped_()) return {};
-  struct Reply {
-    bool ended = false;
-    std::optional<Answer> answer;
-  };
-  // Shared with a call that may end when nobody waits for it any more.
-  auto reply = std::make_shared<Reply>();
+Result<Answer> AskedNames::ask(Call call) {
+  const tl::unexpected<Error> none = fail(Errc::cancelled, "nobody waits for it any more");
+  if (!session_.speaks_frames() || late_ || stopped_()) return none;
+  // Shared with a call that may end later.
+  auto reply = std::make_shared<std::optional<Result<Answer>>>();
   call.timeout = kCompletionPatience;
-  Settings silent = settings_;  // somebody is typing
-  silent.verbose = false;
-  CallHandle running =
-      session_.client(silent).call(std::move(call), [reply](Result<Answer> answer) {
-        reply->ended = true;
-        if (answer) reply->answer = *std::move(answer);
-      });
-  while (!reply->ended && !late_ && !stopped_()) session_.loop().step_waiting();
+  CallHandle running = session_.client(settings_).call(
+      std::move(call), [reply](Result<Answer> answer) { *reply = std::move(answer); });
+  while (!*reply && !late_ && !stopped_()) session_.loop().step_waiting();
   running.cancel();
-  (void)session_.client(settings_);
-  return std::move(reply->answer);
+  return std::move(*reply).value_or(none);
 }
 
 std::vector<RemoteEntry> AskedNames::entries(const std::string& directory,
                                              const std::string& begin) {
   std::vector<RemoteEntry> found;
   HeaderParser parser;
-  std::string after = just_before(begin);
-  while (found.size() < kRemoteEntries) {
-    Call call{.cmd = "list"};
-    if (!directory.empty()) call.members.set("filename", directory);
-    if (!after.empty()) call.members.set("after", after);
-    const std::optional<Answer> page = ask(std::move(call));
-    if (!page) break;
-    for (std::string_view rest = page->body; !rest.empty();) {
-      const std::string_view line = rest.substr(0, rest.find('\n'));
-      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-      auto entry = RemoteEntry::parse(parser, line);
-      if (!entry) continue;
-      if (entry->name.starts_with(begin)) {
-        found.push_back(*std::move(entry));
-      } else if (entry->name > begin) {
-        return found;  // they are sorted
-      }
-    }
-    const std::optional<Value> next = page->header->find("next");
-    if (!next || !next->string() || *next->string() <= after) break;
-    after = std::string(*next->string());
-  }
-  if (found.size() > kRemoteEntries) found.resize(kRemoteEntries);
+  const auto enough = [] { return fail(Errc::cancelled, "there are enough"); };
+  (void)read_pages(
+      directory_name(directory), just_before(begin),
+      [this](Call call) { return ask(std::move(call)); },
+      [&](std::string_view line) -> Result<void> {
+        auto entry = RemoteEntry::parse(parser, line);
+        if (!entry) return {};
+        if (entry->name.starts_with(begin)) {
+          found.push_back(*std::move(entry));
+        } else if (entry->name > begin) {
+          return enough();  // they are sorted
+        }
+        if (found.size() == kRemoteEntries) return enough();
+        return {};
+      });
   return found;
 }
 
 Ref<const Header> AskedNames::help() {
-  const std::optional<Answer> answer = ask({.cmd = "help"});
-  if (!answer || answer->body.size() > kHelpLimits.header_bytes) return {};
-  HeaderParser parser(kHelpLimits);
-  auto help = parser.parse(answer->body);
-  return help ? *std::move(help) : Ref<const Header>();
+  return ask({.cmd = "help"})
+      .and_then([](const Answer& answer) { return parse_description(answer.body); })
+      .value_or(Ref<const Header>());
 }
 
 }  // namespace cleave::cli

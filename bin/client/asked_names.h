@@ -2,10 +2,10 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 
 #include "cleave/bin/client/completion.h"
 #include "cleave/bin/client/session.h"
+#include "cleave/bin/client/settings.h"
 #include "cleave/core/loop.h"
 
 namespace cleave::cli {
@@ -14,16 +14,16 @@ namespace cleave::cli {
 class AskedNames final : public ServerNames {
  public:
   // `stopped`: nobody waits for it any more.
-  AskedNames(Session& session, const Settings& settings, std::function<bool()> stopped);
+  AskedNames(Session& session, Settings settings, std::function<bool()> stopped);
 
   std::vector<RemoteEntry> entries(const std::string& directory, const std::string& begin) override;
   Ref<const Header> help() override;
 
  private:
-  std::optional<Answer> ask(Call call);
+  Result<Answer> ask(Call call);
 
   Session& session_;
-  const Settings& settings_;
+  Settings settings_;
   std::function<bool()> stopped_;
   bool late_ = false;
   Timer patience_;

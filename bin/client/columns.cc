@@ -14,7 +14,7 @@ constexpr std::size_t kBetween = 2;
 
 std::string in_columns(const std::vector<std::string>& words, std::size_t width, std::size_t most) {
   std::size_t longest = 0;
-  for (const std::string& word : words) longest = std::max(longest, columns(word));
+  for (const std::string& word : words) longest = std::max(longest, width_of(word));
   const std::size_t column = longest + kBetween;
   // The last column needs no blanks, and the last one of the window stays free, where terminals
   // differ.
@@ -26,7 +26,7 @@ std::string in_columns(const std::vector<std::string>& words, std::size_t width,
     std::size_t blanks = 0;
     for (std::size_t at = line; at < words.size(); at += lines) {
       text.append(blanks, ' ').append(words[at]);
-      blanks = column - columns(words[at]);
+      blanks = column - width_of(words[at]);
       ++shown;
     }
     text += '\n';

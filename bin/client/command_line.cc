@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cleave/bin/client/command_line.h"
 
-#include <cstdlib>
 #include <utility>
+
+#include "cleave/bin/client/environment.h"
 
 namespace cleave::cli {
 namespace {
@@ -53,10 +54,8 @@ class WordReader {
   }
 
   void expand_home() {
-    const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-    if (std::exchange(tilde_, false) && begins_at_home(typed_.word) && home != nullptr) {
-      typed_.word.replace(0, 1, home);
-    }
+    if (!std::exchange(tilde_, false) || !begins_at_home(typed_.word)) return;
+    if (const auto home = home_folder()) typed_.word.replace(0, 1, *home);
   }
 
   TypedLine typed_;

@@ -5,15 +5,14 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cleave/bin/client/invocation.h"
 #include "cleave/bin/client/readable.h"
 #include "cleave/bin/client/retries.h"
+#include "cleave/bin/client/server_description.h"
 #include "cleave/bin/client/text.h"
 #include "cleave/bin/client/text_writer.h"
-#include "cleave/protocol/header.h"
 
 namespace cleave::cli {
 namespace {
@@ -44,13 +43,6 @@ Result<std::string> ask(Invocation& invocation, std::string cmd) {
 // Programs read JSON, and whoever sits at a terminal does not.
 bool for_people(const Invocation& invocation) {
   return !invocation.settings.json && ::isatty(STDOUT_FILENO) == 1;
-}
-
-Result<Ref<const Header>> parse_description(std::string_view json) {
-  // It is no header, and may be longer than one.
-  constexpr std::uint32_t kMost = 16 * 1024 * 1024;
-  if (json.size() > kMost) return fail(Errc::too_large, "what the server says is too long");
-  return HeaderParser({.header_bytes = kMost, .depth = 16, .values = 1'000'000}).parse(json);
 }
 
 // What the server says of itself.

@@ -33,7 +33,7 @@ std::size_t shown_width(const std::string& line) {
       text += line[i];
     }
   }
-  return columns(text);
+  return width_of(text);
 }
 
 // 0, or the errno of what failed. Whoever shares a stream with us may have made it non-blocking.

@@ -58,7 +58,7 @@ std::size_t size_of_a_letter(iconv_t encoder) {
 }
 
 // glibc takes and makes forms of five bytes, and of four beyond U+10FFFF.
-std::string without_what_is_none(std::string_view text) {
+std::string replace_invalid(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const std::size_t size = utf8_character_size(text);
@@ -129,7 +129,7 @@ std::string Transcoder::finish() {
 }
 
 std::string Transcoder::encode(std::string text) {
-  if (!is_utf8(text)) text = without_what_is_none(text);
+  if (!is_utf8(text)) text = replace_invalid(text);
   if (!encoder_) return text;
   std::string out;
   std::string_view utf8 = text;

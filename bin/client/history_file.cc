@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
+#include "cleave/bin/client/environment.h"
 #include "cleave/core/file.h"
 #include "cleave/handlers/local_error.h"
 #include "cleave/protocol/utf8.h"
@@ -154,11 +154,6 @@ void make_parents(const std::string& path) {
   }
 }
 
-std::optional<std::string> variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
 }  // namespace
 
 bool is_secret(std::string_view line) {
@@ -187,17 +182,13 @@ bool is_secret(std::string_view line) {
 }
 
 std::optional<HistoryFile> HistoryFile::of_environment() {
-  if (auto chosen = variable("CLEAVE_HISTORY")) {
+  if (auto chosen = environment_variable("CLEAVE_HISTORY")) {
     if (chosen->empty()) return std::nullopt;
     return HistoryFile(*std::move(chosen));
   }
-  // A relative one is to be ignored, says the standard of these variables.
-  if (const auto state = variable("XDG_STATE_HOME"); state && state->starts_with('/')) {
-    return HistoryFile(*state + "/cleave/history");
-  }
-  const auto home = variable("HOME");
-  if (!home || !home->starts_with('/')) return std::nullopt;
-  return HistoryFile(*home + "/.local/state/cleave/history");
+  const auto folder = user_folder("XDG_STATE_HOME", ".local/state");
+  if (!folder) return std::nullopt;
+  return HistoryFile(*folder + "/cleave/history");
 }
 
 Result<std::vector<std::string>> HistoryFile::read() const {

@@ -41,7 +41,10 @@ class Invocation {
   // Where to say something.
   [[nodiscard]] Console& console() noexcept { return session.console(); }
 
+  // Where its requests go.
   Session& session;
+  // What the user wants of this command: at first what stood before it, and, once parse() has
+  // returned, also what its own options say. A command may go on to change them.
   Settings settings;
 
  private:

@@ -2,10 +2,10 @@
 #include "cleave/bin/client/line_editor.h"
 
 #include <histedit.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <clocale>
@@ -17,6 +17,7 @@
 #include "cleave/bin/client/columns.h"
 #include "cleave/bin/client/command_line.h"
 #include "cleave/bin/client/history_file.h"
+#include "cleave/bin/client/terminal.h"
 #include "cleave/bin/client/width.h"
 #include "cleave/core/watcher.h"
 
@@ -192,16 +193,6 @@ class LineEditor::Editor {
   // What is at the beginning of a line now.
   void redraw() { ::el_set(editor_.get(), EL_REFRESH); }
 
-  struct Window {
-    std::size_t width = 80;
-    std::size_t height = 24;
-  };
-  static Window window() {
-    struct winsize size {};
-    if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return {};
-    return {.width = size.ws_col, .height = size.ws_row};
-  }
-
   // The prompt and the line, up to the cursor and to its end.
   std::string shown_before_cursor() const {
     const LineInfo* line = ::el_line(editor_.get());
@@ -219,14 +210,13 @@ class LineEditor::Editor {
   // What a command has left without an end of line is not written over: as many blanks as the
   // window is wide lead to the next line from anywhere but the first cell.
   void begin_line() {
-    const char* terminal = std::getenv("TERM");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-    if (terminal == nullptr || std::string_view(terminal) == "dumb") return;
-    write(std::string(window().width - 1, ' ') + "\r\x1b[K");
+    if (!terminal_.is_live()) return;
+    write(std::string(terminal_.size().columns - 1, ' ') + "\r\x1b[K");
   }
 
   // Terminals break their lines anew at another width.
   void fit_window() {
-    write(up(cursor_row(window().width)) + "\x1b[J");
+    if (terminal_.is_live()) write(up(cursor_row(terminal_.size().columns)) + "\x1b[J");
     ::el_resize(editor_.get());
     redraw();
   }
@@ -236,7 +226,7 @@ class LineEditor::Editor {
 
   // Shows text below the line, and the line again below that.
   void show(const std::string& text) {
-    const std::size_t width = window().width;
+    const std::size_t width = terminal_.size().columns;
     const std::size_t below = last_row_of(shown() + " ", width) - cursor_row(width);
     write(std::string(below + 1, '\n') + text);
     redraw();
@@ -330,14 +320,15 @@ class LineEditor::Editor {
       const bool path = slash != std::string::npos && each.word.find('=') > slash;
       words.push_back(path ? each.word.substr(slash + 1) : each.word);
     }
-    const Window size = window();
-    show(in_columns(words, size.width, std::max<std::size_t>(size.height / kListedShare, 1)));
+    const Terminal::Size size = terminal_.size();
+    show(in_columns(words, size.columns, std::max<std::size_t>(size.rows / kListedShare, 1)));
   }
 
   termios before_{};
   Loop& loop_;
   std::string prompt_;
   Complete complete_;
+  Terminal terminal_{STDERR_FILENO, TerminalEnvironment::of_process()};
   std::unique_ptr<EditLine, EndEditor> editor_;
   std::unique_ptr<History, EndHistory> history_;
   bool watched_ = false;      // standard input is, by the loop

@@ -11,10 +11,10 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
+#include "cleave/bin/client/environment.h"
 #include "cleave/bin/toml_file.h"
 
 namespace cleave::cli {
@@ -22,13 +22,6 @@ namespace {
 
 tl::unexpected<Error> mistake(std::string sentence) {
   return fail(Errc::invalid_argument, std::move(sentence));
-}
-
-// Empty where it is not set.
-std::string environment(const std::string& name) {
-  const char* const value =
-      std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nobody sets
-  return value == nullptr ? "" : value;
 }
 
 // As it would be typed.
@@ -91,18 +84,11 @@ Result<void> check_owner(const Fd& file, const std::string& name) {
 }  // namespace
 
 PresetFile preset_file() {
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets it
-  if (const char* const named = std::getenv("CLEAVE_CONFIG")) {
-    return {.name = named, .chosen = true};
+  if (auto named = environment_variable("CLEAVE_CONFIG")) {
+    return {.name = *std::move(named), .chosen = true};
   }
-  // One that is relative counts as none, as the specification of these folders says.
-  std::string folder = environment("XDG_CONFIG_HOME");
-  if (!folder.starts_with('/')) {
-    const std::string home = environment("HOME");
-    if (home.empty()) return {};
-    folder = home + "/.config";
-  }
-  return {.name = folder + "/cleave/config.toml"};
+  const auto folder = user_folder("XDG_CONFIG_HOME", ".config");
+  return {.name = folder ? *folder + "/cleave/config.toml" : ""};
 }
 
 std::string preset_key(const CLI::Option& option) {
@@ -200,8 +186,9 @@ Result<void> Presets::apply(CLI::App& app) const {
     if (std::ranges::any_of(option->get_excludes(), is_on)) continue;
     Result<void> done;
     const std::string variable = preset_variable(*option);
-    if (std::string text = environment(variable); !text.empty()) {
-      done = set(*option, {.text = std::move(text), .kind = Preset::Kind::text, .place = variable});
+    if (auto text = environment_variable(variable); text && !text->empty()) {
+      done =
+          set(*option, {.text = *std::move(text), .kind = Preset::Kind::text, .place = variable});
     } else if (const Preset* const preset = find(key)) {
       done = set(*option, *preset);
     }

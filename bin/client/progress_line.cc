@@ -69,7 +69,7 @@ Field percent(const TransferState& state) {
 
 std::size_t fields_width(const std::vector<Field>& fields) {
   std::size_t width = 0;
-  for (const Field& field : fields) width += kGap + std::max(columns(field.text), field.width);
+  for (const Field& field : fields) width += kGap + std::max(width_of(field.text), field.width);
   return width;
 }
 
@@ -78,7 +78,7 @@ std::string compose(std::string name, std::vector<Field> fields, std::optional<d
                     const LineLook& look) {
   if (!look.utf8) name = in_ascii(name);
   const std::size_t room = look.width - std::min(look.width, kSpareColumns);
-  const std::size_t name_width = columns(name);
+  const std::size_t name_width = width_of(name);
   const auto least = [&] {
     return std::min(name_width, fields.size() > 2 ? kLeastName : kVeryLeastName);
   };
@@ -90,19 +90,19 @@ std::string compose(std::string name, std::vector<Field> fields, std::optional<d
   const bool barred = share && free >= least() + kGap + kLeastBar;
   if (barred) free -= kGap + kLeastBar;
   std::string line = cut_middle(name, free, look.utf8 ? "…" : "...");
-  free -= columns(line);
+  free -= width_of(line);
   if (barred) {
     const std::size_t more = std::min(free, kMostBar - kLeastBar);
     free -= more;
     line += std::string(kGap, ' ') + bar(*share, kLeastBar + more, look.coloured);
   }
   for (const Field& field : fields) {
-    const std::size_t width = columns(field.text);
+    const std::size_t width = width_of(field.text);
     if (!line.empty()) line.append(kGap, ' ');
     line.append(std::max(width, field.width) - width, ' ');
     line += field.text;
   }
-  if (columns(line) > room && !barred) return cut_middle(line, room, "");
+  if (width_of(line) > room && !barred) return cut_middle(line, room, "");
   return line;
 }
 

@@ -38,33 +38,44 @@ std::string directory_name(std::string typed) {
   return typed.empty() ? "." : typed;
 }
 
-Result<void> list_directory(Session& session, const Settings& settings,
-                            const std::string& directory,
-                            UniqueFunction<Result<void>(std::string_view line)> on_line) {
-  std::optional<std::string> after;
+Result<void> read_pages(const std::string& directory, std::string after,
+                        UniqueFunction<Result<Answer>(Call call)> ask,
+                        UniqueFunction<Result<void>(std::string_view line)> on_line) {
   int empty_pages = 0;
   while (true) {
     Call call{.cmd = "list"};
     if (directory != ".") call.members.set("filename", directory);
-    if (after) call.members.set("after", *after);
-    std::string page;
-    const Outcome outcome = run_repeatable(session, settings, call, page);
-    if (!outcome.result) return outcome.result;
-    for (std::string_view rest = page; !rest.empty();) {
+    if (!after.empty()) call.members.set("after", after);
+    const Result<Answer> page = ask(std::move(call));
+    if (!page) return fail(page.error());
+    for (std::string_view rest = page->body; !rest.empty();) {
       const std::string_view line = rest.substr(0, rest.find('\n'));
       rest.remove_prefix(std::min(rest.size(), line.size() + 1));
       if (line.empty()) continue;
       if (auto passed = on_line(line); !passed) return passed;
     }
-    const std::optional<Value> next = outcome.header->find("next");
+    const std::optional<Value> next = page->header->find("next");
     if (!next) return {};
-    empty_pages = page.empty() ? empty_pages + 1 : 0;
+    empty_pages = page->body.empty() ? empty_pages + 1 : 0;
     const std::optional<std::string_view> name = next->string();
-    if (!name || (after && *name <= *after) || empty_pages > kMostEmptyPages) {
+    if (!name || *name <= after || empty_pages > kMostEmptyPages) {
       return fail(Errc::internal, "the server's list does not come to an end");
     }
     after = std::string(*name);
   }
+}
+
+Result<void> list_directory(Session& session, const Settings& settings,
+                            const std::string& directory,
+                            UniqueFunction<Result<void>(std::string_view line)> on_line) {
+  const auto ask = [&](const Call& call) -> Result<Answer> {
+    Answer page;
+    Outcome outcome = run_repeatable(session, settings, call, page.body);
+    if (!outcome.result) return fail(outcome.result.error());
+    page.header = std::move(outcome.header);
+    return page;
+  };
+  return read_pages(directory, {}, ask, std::move(on_line));
 }
 
 }  // namespace cleave::cli

@@ -26,8 +26,13 @@ struct RemoteEntry {
 // "albums/". The root, which may be "", "/" or "./", is ".".
 [[nodiscard]] std::string directory_name(std::string typed);
 
-// Passes on all lines of a directory's list, page by page; "." is the root. What `on_line`
-// fails with ends it.
+// Passes on the lines of a directory's list, page by page; "." is the root. It begins behind the
+// name `after`, or, where that is empty, with the first one. `ask` sends a request and waits for
+// its reply; what it or `on_line` fails with ends it.
+[[nodiscard]] Result<void> read_pages(const std::string& directory, std::string after,
+                                      UniqueFunction<Result<Answer>(Call call)> ask,
+                                      UniqueFunction<Result<void>(std::string_view line)> on_line);
+// The same with all lines, and with requests that are tried again.
 [[nodiscard]] Result<void> list_directory(
     Session& session, const Settings& settings, const std::string& directory,
     UniqueFunction<Result<void>(std::string_view line)> on_line);

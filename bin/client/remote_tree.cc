@@ -8,9 +8,9 @@
 namespace cleave::cli {
 namespace {
 
-// A server may have its directories grow while they are listed. What is fetched is held in memory
-// by its name before anything is fetched.
-constexpr std::size_t kMostFiles = 1'000'000;
+// A server may have its directories grow while they are listed. Names are held in memory before
+// anything is fetched, and each that is refused is said.
+constexpr std::size_t kMostEntries = 1'000'000;
 
 }  // namespace
 
@@ -27,26 +27,19 @@ Result<void> RemoteTree::find(const std::string& directory) {
 
 // `prefix` is below the root, and empty or ends in a slash.
 Result<void> RemoteTree::look_into(const std::string& prefix) {
-  const Result<std::vector<RemoteEntry>> entries = entries_of(directory_name(root_ + prefix));
-  if (!entries) return fail(entries.error());
-  for (const RemoteEntry& entry : *entries) take(prefix, entry);
-  return {};
-}
-
-Result<std::vector<RemoteEntry>> RemoteTree::entries_of(const std::string& directory) {
-  std::vector<RemoteEntry> entries;
   HeaderParser parser;
-  const auto listed =
-      list_directory(session_, settings_, directory, [&](std::string_view line) -> Result<void> {
-        auto entry = RemoteEntry::parse(parser, line);
-        if (!entry) return fail(entry.error());
-        entries.push_back(*std::move(entry));
-        if (entries.size() + batch_.size() + directories_.size() <= kMostFiles) return {};
-        return fail(Errc::too_large,
-                    "the directory has more than " + std::to_string(kMostFiles) + " files");
-      });
-  if (!listed) return fail(listed.error());
-  return entries;
+  return list_directory(session_, settings_, directory_name(root_ + prefix),
+                        [&](std::string_view line) -> Result<void> {
+                          if (++seen_ > kMostEntries) {
+                            return fail(Errc::too_large,
+                                        "expected at most " + std::to_string(kMostEntries) +
+                                            " entries in the directory and below it, got more");
+                          }
+                          const auto entry = RemoteEntry::parse(parser, line);
+                          if (!entry) return fail(entry.error());
+                          take(prefix, *entry);
+                          return {};
+                        });
 }
 
 void RemoteTree::take(const std::string& prefix, const RemoteEntry& entry) {

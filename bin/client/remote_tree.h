@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,6 @@ class RemoteTree {
 
  private:
   Result<void> look_into(const std::string& prefix);
-  Result<std::vector<RemoteEntry>> entries_of(const std::string& directory);
   void take(const std::string& prefix, const RemoteEntry& entry);
 
   Session& session_;
@@ -30,6 +30,7 @@ class RemoteTree {
   Batch& batch_;
   std::string root_;                      // empty, or ends in a slash
   std::vector<std::string> directories_;  // below it, that are still to be looked into
+  std::size_t seen_ = 0;                  // entries of all directories, whatever became of them
 };
 
 }  // namespace cleave::cli

@@ -43,13 +43,11 @@ RetryOptions transfer_retries(const Settings& settings) {
 
 Outcome run_repeatable(Session& session, const Settings& settings, const Call& call,
                        std::string& body) {
-  const Endpoint& server = session.server();
-  const bool repeatable = server.wire == Wire::frame && !server.is_datagram();
   const RetryOptions options = with_retries({}, settings);
   for (unsigned failures = 1;; ++failures) {
     body.clear();
     Outcome outcome = session.run(settings, copy_of(call), body);
-    if (outcome.result || !repeatable || failures == options.attempts) return outcome;
+    if (outcome.result || !session.speaks_frames() || failures == options.attempts) return outcome;
     const Error& error = outcome.result.error();
     // Whoever speaks another language will not have learned ours.
     const bool may = may_pass(error.code) && error.code != Errc::protocol_error &&

@@ -25,6 +25,7 @@ class Collector final : public Sink {
  public:
   Collector(Session& session, std::string& body) : session_(session), body_(body) {}
   void on_body(Buffer bytes) override {
+    if (too_large_) return;  // a shorter piece would still find room
     if (bytes.size() > kCollectedBytes - body_.size()) {
       too_large_ = true;
       return session_.cancel();
@@ -242,7 +243,7 @@ Result<std::unique_ptr<Connecting>> Session::connect(const Settings& settings,
 }
 
 Result<void> Session::open_channel(const Settings& settings, Deadline& deadline) {
-  if (server_.wire == Wire::frame && !server_.is_datagram()) {
+  if (speaks_frames()) {
     ReconnectingClient& frames = client(settings);
     if (!channel_) channel_ = channel_over(frames);
   } else if (!channel_ || !channel_->usable()) {

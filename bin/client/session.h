@@ -45,7 +45,8 @@ class Session {
   // an end that is not ours tells that it has read everything.
   [[nodiscard]] Result<void> run_one_way(const Settings& settings, Call call);
 
-  // What speaks frames with the server, for what runs by itself.
+  // What speaks frames with the server, for what runs by itself. Until the next request, or the
+  // next time that somebody asks for it, it does as these settings say.
   [[nodiscard]] ReconnectingClient& client(const Settings& settings);
 
   // Runs the loop until `done` says so; false if everything was given up before.
@@ -81,6 +82,10 @@ class Session {
 
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
   [[nodiscard]] const Endpoint& server() const noexcept { return server_; }
+  // Whether it is frames over a stream: client() is for those alone.
+  [[nodiscard]] bool speaks_frames() const noexcept {
+    return server_.wire == Wire::frame && !server_.is_datagram();
+  }
   [[nodiscard]] Console& console() noexcept { return console_; }
   // It was there at some time: a connection has been made.
   [[nodiscard]] bool reached() const noexcept { return reached_; }

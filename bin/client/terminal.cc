@@ -5,22 +5,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <string_view>
 
+#include "cleave/bin/client/environment.h"
+
 namespace cleave::cli {
-namespace {
-
-std::string text_of_variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
-  return value == nullptr ? "" : value;
-}
-
-}  // namespace
 
 TerminalEnvironment TerminalEnvironment::of_process() {
-  return {.term = text_of_variable("TERM"),
-          .no_color = text_of_variable("NO_COLOR"),
+  return {.term = environment_variable("TERM").value_or(""),
+          .no_color = environment_variable("NO_COLOR").value_or(""),
           .utf8 = std::string_view(::nl_langinfo(CODESET)) == "UTF-8"};
 }
 

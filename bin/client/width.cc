@@ -73,7 +73,7 @@ std::vector<Character> characters_of(std::string_view text) {
   return found;
 }
 
-std::size_t width_of(const std::vector<Character>& found) {
+std::size_t total_width(const std::vector<Character>& found) {
   std::size_t width = 0;
   for (const Character& character : found) width += character.width;
   return width;
@@ -81,8 +81,8 @@ std::size_t width_of(const std::vector<Character>& found) {
 
 }  // namespace
 
-std::size_t columns(std::string_view text) {
-  return width_of(characters_of(text));
+std::size_t width_of(std::string_view text) {
+  return total_width(characters_of(text));
 }
 
 std::size_t last_row_of(std::string_view text, std::size_t width) {
@@ -100,8 +100,8 @@ std::size_t last_row_of(std::string_view text, std::size_t width) {
 
 std::string cut_middle(std::string_view text, std::size_t most, std::string_view mark) {
   const std::vector<Character> found = characters_of(text);
-  if (width_of(found) <= most) return std::string(text);
-  const std::size_t mark_width = columns(mark);
+  if (total_width(found) <= most) return std::string(text);
+  const std::size_t mark_width = width_of(mark);
   if (mark_width > most) return {};
   // The end has the one more, as it is what tells names in one folder apart.
   const std::size_t room = most - mark_width;

@@ -11,7 +11,7 @@ namespace cleave::cli {
 // counts as one column, and so does a control character, which printable() has replaced before.
 
 // Wide characters (of CJK, emoji) take two columns, those that join the one before them take none.
-[[nodiscard]] std::size_t columns(std::string_view text);
+[[nodiscard]] std::size_t width_of(std::string_view text);
 
 // The row in which the last character of a text is, where it begins at the left of row 0 and breaks
 // at `width` columns. A wide character is never broken.

@@ -472,6 +472,18 @@ class AgainstAScript(ClientTest):
         (self.folder / "a").write_bytes(b"data")
         self.sentence("put", "a", status=6)
 
+    def test_a_reply_that_is_too_long_to_be_held_is_cancelled_once(self):
+        def answer(header, body):
+            if header["cmd"] == "ping":
+                return [({"more": True}, b" " * size) for size in (64 * MIB, 1, 8, 1)]
+            ended = {"status": "error", "code": "cancelled", "message": "it was"}
+            return [({"status": "ok"}, b""), (ended | {"id": header["target"]}, b"")]
+
+        server = self.serve(answer)
+        self.assertEqual(self.sentence("ping", status=1),
+                         "cleave: too_large: the reply is longer than 67108864 bytes\n")
+        self.assertEqual([header["cmd"] for header, _ in server.requests], ["ping", "cancel"])
+
     def test_a_file_that_comes_too_short_is_no_file(self):
         self.serve(lambda header, body: [({"status": "ok", "file_size": 5}, b"data")])
         self.sentence("get", "a", status=1)

@@ -38,6 +38,10 @@ TEST_CASE("a bare ~ is the home, alone and before a slash") {
   CHECK(read_typed("put ~/a").word == "/h me/a");
   CHECK(read_typed("put ~/a").begin == 4);
   CHECK(read_typed("put ~/a b").words == Words{"put", "/h me/a"});
+  for (const char* nowhere : {"", "h"}) {
+    ::setenv("HOME", nowhere, 1);
+    CHECK(split_words("~/a").value() == Words{"~/a"});
+  }
   ::unsetenv("HOME");
   CHECK(split_words("~/a").value() == Words{"~/a"});
   if (home != nullptr) ::setenv("HOME", before.c_str(), 1);

@@ -155,6 +155,7 @@ TEST_CASE("the environment says where the history is") {
   CHECK(path_with("mine", "/s", "/h") == "mine");
   CHECK(path_with("", "/s", "/h") == "");
   CHECK(path_with(nullptr, nullptr, nullptr) == "");
+  CHECK(path_with(nullptr, nullptr, "h") == "");
   ::unsetenv("CLEAVE_HISTORY");
   if (!home.empty()) ::setenv("HOME", home.c_str(), 1);
 }

@@ -218,6 +218,10 @@ TEST_CASE("the user's file is where the environment says") {
     const Variable folder("XDG_CONFIG_HOME", "/etc/a");
     CHECK(preset_file().name == "/etc/a/cleave/config.toml");
   }
+  for (const char* nowhere : {"", "a"}) {
+    const Variable no_home("HOME", nowhere);
+    CHECK(preset_file().name == "");
+  }
   const Variable named("CLEAVE_CONFIG", "");
   CHECK(preset_file().name == "");
 }

@@ -25,19 +25,19 @@ Time at(std::int64_t milliseconds) {
 }  // namespace
 
 TEST_CASE("columns are those of a terminal: wide characters take two, what joins them none") {
-  CHECK(columns("") == 0);
-  CHECK(columns("abc") == 3);
-  CHECK(columns("grün") == 4);
-  CHECK(columns("粘包") == 4);
-  CHECK(columns("한글") == 4);
-  CHECK(columns("e\u0301") == 1);
-  CHECK(columns("\u200b") == 0);
-  CHECK(columns("😀") == 2);
-  CHECK(columns("☀\ufe0f") == 2);
-  CHECK(columns("…") == 1);
+  CHECK(width_of("") == 0);
+  CHECK(width_of("abc") == 3);
+  CHECK(width_of("grün") == 4);
+  CHECK(width_of("粘包") == 4);
+  CHECK(width_of("한글") == 4);
+  CHECK(width_of("e\u0301") == 1);
+  CHECK(width_of("\u200b") == 0);
+  CHECK(width_of("😀") == 2);
+  CHECK(width_of("☀\ufe0f") == 2);
+  CHECK(width_of("…") == 1);
   // A family is one picture or three; three are more.
-  CHECK(columns("👨\u200d👩\u200d👧") == 6);
-  CHECK(columns("a\xff\xfe") == 3);
+  CHECK(width_of("👨\u200d👩\u200d👧") == 6);
+  CHECK(width_of("a\xff\xfe") == 3);
 }
 
 TEST_CASE("what is too long is cut in the middle, between characters") {
@@ -50,7 +50,7 @@ TEST_CASE("what is too long is cut in the middle, between characters") {
   CHECK(cut_middle("粘包粘包粘包", 6, "…") == "粘…包");
   CHECK(cut_middle("e\u0301e\u0301e\u0301e\u0301", 3, "…") == "e\u0301…e\u0301");
   for (std::size_t most = 0; most < 14; ++most) {
-    CHECK(columns(cut_middle("a粘b包e\u0301😀cd.raw", most, "…")) <= most);
+    CHECK(width_of(cut_middle("a粘b包e\u0301😀cd.raw", most, "…")) <= most);
   }
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("no line wraps, nor does ^C behind it, whatever the window and the sta
         const LineLook look{.width = width, .utf8 = utf8};
         for (const std::string& line : {running_line(state, look), file_line(state, look),
                                         ended_line(state, Millis(3'000), look)}) {
-          const bool fits = line.empty() || columns(line) + 2 < width;
+          const bool fits = line.empty() || width_of(line) + 2 < width;
           if (!fits) FAIL_CHECK(width << " columns: " << line);
         }
       }
@@ -98,11 +98,11 @@ TEST_CASE("no line wraps, nor does ^C behind it, whatever the window and the sta
 
 TEST_CASE("columns keep their places while a transfer goes on") {
   TransferState state{.name = "a", .bytes = 0, .total = 1'000 * kMiB, .rate = 3};
-  const std::size_t width = columns(running_line(state, {.width = 80}));
+  const std::size_t width = width_of(running_line(state, {.width = 80}));
   for (const std::uint64_t mib : {1U, 10U, 99U, 100U, 999U, 1'000U}) {
     state.bytes = mib * kMiB;
     state.rate *= 100;
-    CHECK(columns(running_line(state, {.width = 80})) == width);
+    CHECK(width_of(running_line(state, {.width = 80})) == width);
   }
 }
 

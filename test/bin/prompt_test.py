@@ -12,6 +12,7 @@ from client_case import ClientTest
 from process_facts import eventually
 from python_client import frame
 from scripted_server import ScriptedServer
+from screen import Screen
 from support import CLEAVE, PATIENCE, Daemon
 from terminal import Terminal
 
@@ -141,6 +142,11 @@ class AtAServer(PromptTest):
         terminal.type("C-u", "stat ", "Tab", "Tab")
         terminal.wait_for_lines(">>: stat", "albums/   alpha     粘包.txt", ">>: stat")
 
+    def test_completion_says_nothing_of_its_connection(self):
+        terminal = self.terminal("-v")
+        terminal.type("stat alp", "Tab")
+        terminal.wait_for_lines(">>: stat alpha")
+
     def test_a_line_that_was_completed_reads_as_it_was_meant(self):
         terminal = self.terminal()
         (self.folder / "it's a \"file\" \\ 包").write_text("content")
@@ -241,6 +247,24 @@ class AtAServer(PromptTest):
             daemon.restart()
             terminal.type("Enter")
             terminal.wait_for_lines(">>: echo a", "a", ">>: echo b", "b", ">>:")
+
+    def test_a_dumb_terminal_gets_text_alone(self):
+        for term in ("dumb", ""):
+            with self.subTest(term):
+                screen = Screen()
+                self.addCleanup(screen.close)
+                process = self.start(stdin=screen.fd, stdout=screen.fd, stderr=screen.fd,
+                                     env={"HOME": str(self.folder), "TERM": term})
+                screen.read_until(">>: ")
+                screen.type("echo a")
+                at = screen.read_until(">>: echo a")
+                process.send_signal(signal.SIGWINCH)
+                at = screen.read_until(">>: echo a", at)
+                screen.type("\n")
+                screen.read_until("\na\r\n>>: ", at)
+                screen.type("quit\n")
+                self.assertEqual(process.wait(timeout=PATIENCE), 0)
+                self.assertNotIn("\x1b", screen.read_to_end())
 
     def test_lines_of_a_pipe_have_no_prompt(self):
         done = subprocess.run(self.command(), capture_output=True, timeout=PATIENCE,

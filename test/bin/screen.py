@@ -32,6 +32,9 @@ class Screen:
     def resize(self, columns, rows=24):
         fcntl.ioctl(self.controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+    def type(self, keys):
+        os.write(self.controller, keys.encode())
+
     def close_fd(self):
         if self.fd is not None:
             os.close(self.fd)

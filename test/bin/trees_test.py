@@ -9,7 +9,8 @@ import threading
 import unittest
 
 from client_case import ClientTest
-from process_facts import eventually
+from daemon_case import SANITIZED
+from process_facts import eventually, memory
 from scripted_server import ScriptedServer
 from support import PATIENCE, Daemon
 
@@ -221,6 +222,22 @@ class Servers(TreesTest):
         server = self.serve(answer)
         self.assertIn("1,024 bytes", self.sentence("get", "-r", "d", status=1))
         self.assertLess(len(server.requests), 10)
+
+    @unittest.skipIf(SANITIZED, "there memory that was given back is kept")
+    def test_what_is_not_fetched_takes_no_memory(self):
+        page = b'{"name":"a","type":"%s"}\n' % (b"t" * 60_000) * 100
+
+        def answer(header, body):
+            if header["cmd"] == "stat":
+                return [({"status": "ok", "type": "directory"}, b"")]
+            if len(server.requests) > 10:
+                return None
+            return [({"status": "ok", "next": f"{len(server.requests):02}"}, page)]
+
+        server = self.serve(answer)
+        process = self.start("get", "-r", "d", stderr=subprocess.DEVNULL)
+        self.assertTrue(eventually(lambda: len(server.requests) > 10, PATIENCE))
+        self.assertLess(memory(process.pid, "VmHWM"), 7 * len(page))
 
     def test_a_list_that_breaks_is_asked_for_again(self):
         breaks = [True]
