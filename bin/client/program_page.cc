@@ -132,11 +132,17 @@ std::string program_man_page(const CLI::App& app, Session& session) {
   page.terms({"",
               {{"CLEAVE_PROFILE", "--profile"},
                {"CLEAVE_CONFIG", "--config; empty: no file is read"},
-               {"HOME, XDG_CONFIG_HOME", "where the user's file is"}}});
+               {"CLEAVE_HISTORY", "the prompt's history; empty: none is kept"},
+               {"HOME, XDG_CONFIG_HOME, XDG_STATE_HOME", "where these files are otherwise"},
+               {"NO_COLOR, TERM", "whether there are colours, and lines that are drawn anew"}}});
   page.section("Files");
-  page.terms({"",
-              {{"~/.config/cleave/config.toml",
-                "profiles, or where XDG_CONFIG_HOME is set, cleave/config.toml in there"}}});
+  page.terms(
+      {"",
+       {{"~/.config/cleave/config.toml",
+         "profiles, or where XDG_CONFIG_HOME is set, cleave/config.toml in there"},
+        {"~/.local/state/cleave/history",
+         "lines of the prompt, but for those that look like secrets, or where XDG_STATE_HOME "
+         "is set, cleave/history in there"}}});
   page.text(kAboutFile);
   page.section("See also");
   page.text("cleaved(1), cleave-bench(1)");

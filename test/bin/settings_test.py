@@ -260,6 +260,14 @@ class ManPages(unittest.TestCase):
                     for example in re.findall(r"^  (\S.*)$", text.partition("\nExamples:\n")[2], re.MULTILINE):
                         self.assertIn(example, words)
 
+    def test_they_name_every_variable_that_the_guide_does(self):
+        guide = (ROOT / "bin/README.md").read_text(encoding="utf-8")
+        guide = guide.partition("## cleave, the client")[2].partition("\n## ")[0]
+        variables = set(re.findall(r"\b(?:CLEAVE|XDG)_[A-Z_]+|NO_COLOR|TERM\b", guide))
+        self.assertIn("CLEAVE_HISTORY", variables)
+        page = page_of("cleave", "--man").replace("\\", "")
+        self.assertEqual({name for name in variables if name not in page}, set())
+
     def test_they_are_the_same_whenever_they_are_made(self):
         page = page_of("cleave", "--man")
         built = BIN.parent / "share/man/man1/cleave.1"
