@@ -159,7 +159,7 @@ class Profiles(ClientTest):
         page = (ROOT / "bin/README.md").read_text(encoding="utf-8")
         man = page_of("cleave", "--man").replace("\\-", "-")
         for variable in re.findall(r"^\.B (CLEAVE_\w+)$", man, re.MULTILINE):
-            if variable not in ("CLEAVE_PROFILE", "CLEAVE_CONFIG"):
+            if variable not in ("CLEAVE_PROFILE", "CLEAVE_CONFIG", "CLEAVE_HISTORY"):
                 key = variable.removeprefix("CLEAVE_").lower()
                 option = "--" + key.replace("_", "-")
                 row = rf"\| .*`{option}[ `].* \| `{variable}` \| `{key}` \|"
