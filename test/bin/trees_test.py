@@ -315,7 +315,11 @@ class Servers(TreesTest):
             while True:
                 os.write(writing, bytes(65_536))
         os.set_blocking(writing, True)
-        for arguments, asked in ((["ls", "d"], 1), (["stat", "d"], 1), (["--json", "get", "-r", "-P", "3", "d"], 3)):
+        commands = [(["ls", "d"], 1), (["stat", "d"], 1)]
+        # That sanitizer holds signals back from threads that wait for a lock.
+        if "thread" not in os.environ.get("CLEAVE_SANITIZE", ""):
+            commands.append((["--json", "get", "-r", "-P", "3", "d"], 3))
+        for arguments, asked in commands:
             with self.subTest(arguments):
                 server.requests.clear()
                 process = self.start(*arguments, stdout=writing, stderr=subprocess.DEVNULL)
